@@ -1,0 +1,56 @@
+"""``mixpro-bench``: finds the sub-command, runs it, and turns a `UserError` into one sentence and exit status 2."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from mixpro_bench import __version__
+from mixpro_bench.errors import UserError
+
+# Sub-command -> (module, one line of help). A module is imported only when its command is called.
+COMMANDS = {
+    "pretrain": ("pretrain", "pretrain a backbone with a mixing method"),
+    "transfer": ("transfer", "train a detector or a segmenter on pretrained weights"),
+    "suite": ("suite", "run every pretraining and transfer of a suite and end with the leaderboard"),
+    "leaderboard": ("leaderboard", "turn a folder of Records into tables"),
+    "make-data": ("make_data", "write the built-in digits data in ImageFolder, COCO and ADE20K layout"),
+    "env": ("env", "show package versions, devices and the operator backend"),
+}
+
+
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """Build the parser; only the arguments of ``command`` are filled in, so that the others stay unimported."""
+    parser = argparse.ArgumentParser(prog="mixpro-bench", description=importlib.import_module("mixpro_bench").__doc__)
+    parser.add_argument("--version", action="version", version=f"mixpro-bench {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (module, summary) in COMMANDS.items():
+        sub = commands.add_parser(
+            name, help=summary, description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        )
+        if name == command:
+            implementation = importlib.import_module(f"mixpro_bench.cli.{module}")
+            implementation.add_arguments(sub)
+            sub.set_defaults(run=implementation.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status: 0 done, 1 a run failed, 2 a wrong input."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    command = next((word for word in argv if not word.startswith("-")), None)
+    args = build_parser(command).parse_args(argv)
+    try:
+        return int(args.run(args) or 0)
+    except UserError as error:
+        print(f"mixpro-bench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("mixpro-bench: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
