@@ -27,7 +27,7 @@ def _child(name: str, parent: Registry | None, *locations: str) -> Registry:
 
 
 MODELS = _child("model", ENGINE_MODELS, "backbones", "pretrain", "transfer")
-HOOKS = _child("hook", ENGINE_HOOKS, "pretrain", "transfer", "compat")
+HOOKS = _child("hook", ENGINE_HOOKS, "pretrain", "hooks", "compat")
 RUNNERS = _child("runner", ENGINE_RUNNERS, "compat")
 LOOPS = _child("loop", ENGINE_LOOPS, "compat")
 LOG_PROCESSORS = _child("log processor", ENGINE_LOG_PROCESSORS, "compat")
