@@ -1,0 +1,119 @@
+"""One wrapper for every backbone of timm, the same in pretraining, detection and segmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import timm
+from timm.models import VisionTransformer, group_parameters
+from torch import Tensor, nn
+
+from mixpro_bench.backbones.contract import Backbone, Need, Output, Share
+from mixpro_bench.backbones.vit import ViT
+from mixpro_bench.errors import UserError
+from mixpro_bench.registry import MODELS
+
+# timm class -> the family that knows how to run it and read from it.
+FAMILIES: dict[type[nn.Module], type] = {VisionTransformer: ViT}
+
+
+def family_of(name: str) -> type:
+    """Return the family of a timm model name, found by building the model without memory.
+
+    Raises:
+        UserError: If timm does not know the name, or this package does not know the model's class.
+    """
+    if not timm.is_model(name):
+        close = timm.list_models(f"*{name.split('_')[0]}*")[:5]
+        raise UserError(f"model.backbone.name={name!r} is no timm model" + (f"; near it: {', '.join(close)}" if close else ""))
+    import torch
+
+    with torch.device("meta"):
+        model = timm.create_model(name)
+    for cls, family in FAMILIES.items():
+        if isinstance(model, cls):
+            return family
+    known = ", ".join(cls.__name__ for cls in FAMILIES)
+    raise UserError(f"model.backbone.name={name!r} is a {type(model).__name__}; supported are {known}")
+
+
+@MODELS.register_module()
+class TimmBackbone(Backbone):
+    """A timm model behind the backbone contract.
+
+    The parameters live under ``model.``, with timm's own names, in every use.
+
+    Args:
+        name: timm model name, such as ``deit_tiny_patch16_224``.
+        num_classes: Size of the classifier; ignored with ``dense=True``.
+        dense: Return feature maps from ``forward``, without a classifier.
+        out_indices: Which blocks (plain ViTs) or stages give the feature maps; the default is four, evenly spread.
+        grad_checkpointing: Recompute activations in the backward pass to save memory.
+        init_cfg: Usually ``dict(type='mixpro_bench.Handover', checkpoint=...)``.
+        **timm_kwargs: Passed to ``timm.create_model`` (``img_size``, ``patch_size``, ``drop_path_rate``, ...).
+
+    Raises:
+        UserError: If the model is unknown, or the image size is no multiple of the patch size.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        num_classes: int = 1000,
+        dense: bool = False,
+        out_indices: Sequence[int] | None = None,
+        grad_checkpointing: bool = False,
+        init_cfg: dict | None = None,
+        **timm_kwargs,
+    ) -> None:
+        super().__init__(init_cfg)
+        family = family_of(name)
+        self.name = name
+        self.dense = dense
+        self.num_classes = 0 if dense else num_classes
+        _check_sizes(name, timm_kwargs)
+        self.model = timm.create_model(name, num_classes=self.num_classes, **family.arguments(dense), **timm_kwargs)
+        if grad_checkpointing:
+            self.model.set_grad_checkpointing()
+        # A plain attribute in a tuple: the family refers to the model, which must not be registered twice.
+        self._family = (family(self.model),)
+        self.patch_size = self.family.patch_size
+        self.embed_dim = self.family.embed_dim
+        self.importance_kinds = self.family.importance_kinds
+        self.gives_share = self.family.gives_share
+        self.out_indices, self.out_channels, self.out_strides = self.family.maps(out_indices)
+        self._layer_ids = group_parameters(self.model, self.model.group_matcher(coarse=False), reverse=True)
+        self.num_layers = 1 + max(self._layer_ids.values())
+
+    @property
+    def family(self):
+        """What knows how to run this kind of model."""
+        return self._family[0]
+
+    def classify(self, x: Tensor, need: Need, share: Share | None) -> Output:
+        """Return logits and what ``need`` asks for."""
+        return self.family.classify(x, need, share)
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """Return feature maps in NCHW for images of any size."""
+        return self.family.features(x, self.out_indices)
+
+    def layer_id(self, name: str) -> int:
+        """Return the depth of a parameter named as in ``named_parameters`` of this module."""
+        return self._layer_ids[name.removeprefix("model.")]
+
+
+def _check_sizes(name: str, kwargs: dict) -> None:
+    config = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    img_size = kwargs.get("img_size") or (config.input_size[-1] if config else None)
+    patch = kwargs.get("patch_size")
+    if patch is None and "patch" in name:
+        digits = name.split("patch")[1].split("_")[0]
+        patch = int(digits) if digits.isdigit() else None
+    for side in (img_size,) if isinstance(img_size, int) else tuple(img_size or ()):
+        if patch and side % patch:
+            raise UserError(
+                f"model.backbone.img_size={img_size} is no multiple of the model patch {patch}; "
+                f"the nearest sizes are {side // patch * patch} and {(side // patch + 1) * patch}"
+            )
