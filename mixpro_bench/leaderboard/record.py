@@ -1,0 +1,186 @@
+"""The Record: one finished run, one file, one versioned schema."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeFloat, NonNegativeInt, ValidationError
+
+from mixpro_bench.errors import UserError
+from mixpro_bench.files import write_text_atomic
+
+SCHEMA_VERSION = 1
+RECORD_NAME = "record.json"
+
+Name = Annotated[str, Field(min_length=1)]
+Cost = Annotated[NonNegativeFloat, Field(allow_inf_nan=False)]
+
+
+class _Part(BaseModel):
+    """Base of all parts: fields that this version does not know are kept, so that reading and writing lose nothing."""
+
+    model_config = ConfigDict(extra="allow", validate_assignment=True)
+
+
+class Method(_Part):
+    """What mixed the pretraining images; for a transfer, what its upstream run used ('scratch' if there is none)."""
+
+    name: Name
+    preset: Name
+
+
+class Protocol(_Part):
+    """The agreed task, data and schedule a run is measured by; results of different versions are never compared."""
+
+    name: Name
+    version: NonNegativeInt
+
+
+class RunCost(_Part):
+    """What a run cost, all of its sessions together if it was resumed.
+
+    Attributes:
+        wall_s: Seconds from the start of training to its end, validation included.
+        train_s: The same without validation.
+        images_per_s: Training images of all processes per second of ``train_s``.
+        peak_memory_mb: MiB; device memory that torch allocated, or the process's resident set without an accelerator.
+        devices: Number of processes, one device each.
+    """
+
+    wall_s: Cost
+    train_s: Cost
+    images_per_s: Cost | None = None
+    peak_memory_mb: Cost | None = None
+    devices: Annotated[int, Field(ge=1)] = 1
+
+
+class LoadAudit(_Part):
+    """What the Handover found when it put pretrained weights into a transfer model.
+
+    Attributes:
+        matched: Backbone parameters taken from the checkpoint.
+        missing: Backbone parameters the checkpoint did not have.
+        unexpected: Entries of the checkpoint that found no place.
+        total: Backbone parameters that should have been found.
+        share: ``matched / total``, 0 to 1.
+        weights: Which weights were taken, 'raw' or 'ema'.
+    """
+
+    matched: NonNegativeInt
+    missing: NonNegativeInt
+    unexpected: NonNegativeInt
+    total: NonNegativeInt
+    share: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+    weights: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every backbone parameter came from the checkpoint."""
+        return self.missing == 0 and self.share >= 1
+
+
+class Provenance(_Part):
+    """Where a result came from."""
+
+    commit: str | None = None
+    dirty: bool = False
+    config_sha256: str | None = None
+    checkpoint: str | None = None
+    checkpoint_sha256: str | None = None
+    upstream_sha256: str | None = None
+    data_fingerprint: str | None = None
+    packages: dict[str, str] = Field(default_factory=dict)
+    device: str | None = None
+    load_audit: LoadAudit | None = None
+
+
+class Record(_Part):
+    """One finished run.
+
+    Attributes:
+        schema_version: Version of this schema; a newer one is refused.
+        stage: 'pretrain', 'det', 'seg' or a later task.
+        method: What is compared.
+        backbone: Name of the backbone.
+        protocol: What it is measured by.
+        recipe_hash: Hash of the resolved config without method, backbone, seed and paths.
+        pretrain_seed: Seed of the pretraining; for a pretraining the same as ``seed``; none from scratch.
+        seed: Seed of this run.
+        metrics: Raw metric keys of the evaluator and their values, of the last checkpoint; finite numbers only.
+        cost: What the run cost.
+        provenance: Where the result came from.
+        created: When the Record was made, with time zone.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    stage: Name
+    method: Method
+    backbone: Name
+    protocol: Protocol
+    recipe_hash: str | None = None
+    pretrain_seed: int | None = None
+    seed: int | None = None
+    metrics: dict[str, FiniteFloat]
+    cost: RunCost
+    provenance: Provenance = Field(default_factory=Provenance)
+    created: datetime = Field(default_factory=lambda: datetime.now(timezone.utc))
+
+
+def record_from(data: Any, where: str = "Record") -> Record:
+    """Validate ``data`` as a Record.
+
+    Args:
+        data: What JSON gave.
+        where: Named in the error.
+
+    Raises:
+        UserError: If the schema is newer than this version's, or a field is missing or wrong.
+    """
+    if not isinstance(data, dict):
+        raise UserError(f"{where} is not a Record: a JSON object is expected, not {type(data).__name__}")
+    version = data.get("schema_version")
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise UserError(f"{where} is not a Record: schema_version must be a whole number from 1 on, not {version!r}")
+    if version > SCHEMA_VERSION:
+        raise UserError(
+            f"{where} has Record schema version {version}, but this mixpro_bench reads up to version {SCHEMA_VERSION}: "
+            "update mixpro_bench"
+        )
+    try:
+        return Record.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the whole"
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise UserError(f"{where} is not a valid Record: {field}: {first['msg']}{more}") from None
+
+
+def read_record(path: str | os.PathLike[str]) -> Record:
+    """Read one Record.
+
+    Raises:
+        UserError: If the file is missing, cut short, or no Record of a known version.
+    """
+    try:
+        data = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:  # json's and unicode's errors both
+        raise UserError(f"{path} is not a Record: not valid JSON ({error}); run again what made it") from None
+    return record_from(data, str(path))
+
+
+def write_record(record: Record, path: str | os.PathLike[str]) -> Path:
+    """Write one Record in one step; two processes writing the same file both succeed, the later one stands."""
+    # Validated once more, because a dict inside a model can be changed without the model noticing.
+    checked = record_from(record.model_dump(), f"the Record for {path}")
+    return write_text_atomic(path, checked.model_dump_json(indent=2) + "\n")
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a Record."""
+    return Record.model_json_schema()
