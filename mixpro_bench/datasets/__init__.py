@@ -1,0 +1,5 @@
+"""Where samples come from: classification sources, the built-in digits, other people's data, and its checks."""
+
+from mixpro_bench.datasets.seeding import EpochIndex, EpochSampler, SeededDataset
+
+__all__ = ["EpochIndex", "EpochSampler", "SeededDataset"]
