@@ -1,0 +1,128 @@
+"""The contract of label space, and the arithmetic that all labelers share. Everything here is float32."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mixpro_bench.backbones.contract import Need, Output
+from mixpro_bench.errors import UserError
+from mixpro_bench.mixing.batch import MixedBatch
+from mixpro_bench.mixing.region import ShareMode
+
+Losses = dict[str, Tensor]
+Stats = dict[str, Tensor]
+
+
+def smooth_one_hot(labels: Tensor, num_classes: int, smoothing: float) -> Tensor:
+    """Return smoothed one-hot rows: ``s / K`` everywhere and ``1 - s`` more at the class.
+
+    Args:
+        labels: Class indices, shape (B,).
+        num_classes: Number of classes K.
+        smoothing: s in [0, 1).
+
+    Returns:
+        float32, shape (B, K); rows sum to one.
+
+    Examples:
+        >>> smooth_one_hot(torch.tensor([1]), 4, 0.4)
+        tensor([[0.1000, 0.7000, 0.1000, 0.1000]])
+    """
+    return F.one_hot(labels, num_classes).float() * (1 - smoothing) + smoothing / num_classes
+
+
+def mix_targets(labels_a: Tensor, labels_b: Tensor, lam: Tensor, num_classes: int, smoothing: float) -> Tensor:
+    """Return ``lam * e(A) + (1 - lam) * e(B)`` of smoothed one-hot rows, shape (B, K)."""
+    a, b = (smooth_one_hot(y, num_classes, smoothing) for y in (labels_a, labels_b))
+    return torch.lerp(b, a, lam.float()[:, None])
+
+
+def mixed_cross_entropy(logits: Tensor, mixed: MixedBatch, lam: Tensor, smoothing: float) -> Tensor:
+    """Return the cross-entropy to the label mixed with ``lam``, averaged over the batch.
+
+    Cross-entropy is linear in its target, so no row of K targets is made:
+    ``lam * CE(z, e(A)) + (1 - lam) * CE(z, e(B))``.
+
+    Args:
+        logits: Shape (B, K).
+        mixed: Holds both labels.
+        lam: Weight of A, shape (B,).
+        smoothing: Label smoothing of both targets.
+    """
+    with torch.autocast(logits.device.type, enabled=False):
+        z, lam = logits.float(), lam.float()
+        a = F.cross_entropy(z, mixed.labels_a, reduction="none", label_smoothing=smoothing)
+        b = F.cross_entropy(z, mixed.labels_b, reduction="none", label_smoothing=smoothing)
+        return (lam * a + (1 - lam) * b).mean()
+
+
+def attention_lambda(
+    importance: Tensor, mixed: MixedBatch, mode: ShareMode = "area"
+) -> tuple[Tensor, Tensor]:
+    """Return the share of the importance that lies on A, and where it could not be told.
+
+    Args:
+        importance: Non-negative, shape (B, h, w); its scale does not matter.
+        mixed: Gives the region and the area lambda, which stands in where importance is NaN, infinite or zero.
+        mode: How the region is brought to the token grid; see `Region.share`.
+
+    Returns:
+        Lambda, float32 in [0, 1], shape (B,); True where the area stood in, shape (B,).
+    """
+    importance = importance.float()
+    share = mixed.region.share(*importance.shape[1:], mode=mode)
+    on_a, total = (importance * share).sum(dim=(1, 2)), importance.sum(dim=(1, 2))
+    bad = ~(torch.isfinite(total) & (total > 0))
+    lam = torch.where(bad, mixed.lam_area, on_a / torch.where(bad, torch.ones_like(total), total))
+    return lam, bad
+
+
+def check_smoothing(smoothing: float) -> None:
+    """Refuse a label smoothing outside [0, 1).
+
+    Raises:
+        UserError: Naming the value.
+    """
+    if not 0 <= smoothing < 1:
+        raise UserError(f"label smoothing={smoothing} lies outside [0, 1)")
+
+
+class Labeler(nn.Module):
+    """Turns a mixed batch and the model's output into losses.
+
+    Attributes:
+        need: What it wants read out of the forward pass on the mixed images.
+        needs_unmixed: What it wants of a forward pass on the unmixed images, or None for no such pass.
+    """
+
+    need: Need = Need()
+    needs_unmixed: Need | None = None
+
+    def setup(self, dim: int, num_classes: int) -> None:  # noqa: B027
+        """Make what depends on the backbone, such as heads of its own; called once, when the model is built.
+
+        Args:
+            dim: Channels of the final tokens.
+            num_classes: Number of classes K.
+        """
+
+    def check(self, mixer) -> None:  # noqa: B027
+        """Refuse a mixer that this labeler cannot serve, when the config is built.
+
+        Raises:
+            UserError: With the reason.
+        """
+
+    @abstractmethod
+    def forward(self, mixed: MixedBatch, out: Output, unmixed: Output | None = None) -> tuple[Losses, Stats]:
+        """Return losses (summed by the model) and statistics (detached, averaged for display).
+
+        Args:
+            mixed: The mixed batch.
+            out: Output on the mixed images.
+            unmixed: Output on the unmixed images, when ``needs_unmixed``.
+        """
