@@ -1,0 +1,226 @@
+"""The hook that leaves one Record behind a finished training."""
+
+from __future__ import annotations
+
+import json
+import math
+import numbers
+import resource
+import time
+from collections.abc import Mapping, Sized
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+
+from mixpro_bench.errors import UserError
+from mixpro_bench.files import sha256_of
+from mixpro_bench.hooks.provenance import code_version, device_name, package_versions
+from mixpro_bench.leaderboard.record import RECORD_NAME, LoadAudit, Record, record_from, write_record
+from mixpro_bench.registry import HOOKS
+
+LOAD_AUDIT_KEY = "mixpro_bench/load_audit"
+DATA_FINGERPRINT_KEY = "mixpro_bench/data_fingerprint"
+COST_KEY = "mixpro_bench_cost"
+SCRATCH = "scratch"
+REQUIRED = ("task", "backbone", "protocol", "version")
+REQUIRED_OF_PRETRAINING = ("method", "preset")
+
+
+@HOOKS.register_module()
+class RecordHook(Hook):
+    """Write ``record.json`` into the work dir when training has finished.
+
+    What was run comes from the config's ``bench`` block; a transfer takes method, preset and pretraining seed from the
+    checkpoint, through the load audit that the Handover leaves in the message hub. The metrics are those of the last
+    checkpoint: if the last validation was earlier (a run resumed behind it), validation runs once more. Times and
+    image counts travel in the checkpoint, so a resumed run reports what all its sessions cost.
+
+    Raises:
+        UserError: Before training, if the config has no complete ``bench`` block.
+    """
+
+    priority = "LOWEST"
+
+    def __init__(self) -> None:
+        self._metrics: dict[str, float] = {}
+        self._not_finite: list[str] = []
+        self._metrics_iter: int | None = None
+        self._spent = {"wall_s": 0.0, "train_s": 0.0, "images": 0.0}
+        self._mark: float | None = None
+        self._validating = False
+        self._code: tuple[str, bool] = ("", False)
+
+    def before_run(self, runner: Any) -> None:
+        """Check the ``bench`` block, and note the code's version before anyone edits it."""
+        bench = runner.cfg.get("bench")
+        bench = bench if isinstance(bench, Mapping) else {}
+        required = REQUIRED + REQUIRED_OF_PRETRAINING * (bench.get("task") == "pretrain")
+        lacking = [key for key in required if bench.get(key) is None]
+        if lacking:
+            raise UserError(
+                f"the config's `bench` lacks {', '.join(lacking)}: a Record needs "
+                f"bench = dict({', '.join(f'{key}=...' for key in required)})"
+            )
+        if is_main_process():
+            self._code = code_version()
+
+    def before_train(self, runner: Any) -> None:
+        """Start the clock."""
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+        self._mark = time.perf_counter()
+
+    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Count images."""
+        inputs = data_batch.get("inputs") if isinstance(data_batch, Mapping) else None
+        if isinstance(inputs, Sized):
+            self._spent["images"] += len(inputs) * runner.world_size
+
+    def before_val(self, runner: Any) -> None:
+        """Time from here on is no training time."""
+        self._tick()
+        self._validating = True
+
+    def after_val(self, runner: Any) -> None:
+        """Training time again."""
+        self._tick()
+        self._validating = False
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """Keep the newest metrics."""
+        self._metrics, self._not_finite = _numbers_of(metrics or {})
+        self._metrics_iter = runner.iter
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Put what was spent so far beside the weights."""
+        self._tick()
+        checkpoint["meta"][COST_KEY] = dict(self._spent)
+
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Take up what earlier sessions spent; weights that only initialise this run bring nothing."""
+        if runner._resume:
+            for key, value in checkpoint.get("meta", {}).get(COST_KEY, {}).items():
+                self._spent[key] = self._spent.get(key, 0.0) + float(value)
+
+    def after_train(self, runner: Any) -> None:
+        """Write the Record."""
+        self._tick()
+        if self._metrics_iter != runner.iter and runner.val_loop is not None:
+            runner.val_loop.run()
+        if not is_main_process():
+            return
+        if self._not_finite:
+            runner.logger.warning(f"left out of the Record, because not finite: {', '.join(self._not_finite)}")
+        path = write_record(self.build(runner), Path(runner.work_dir, RECORD_NAME))
+        runner.logger.info(f"Record: {path}")
+
+    def build(self, runner: Any) -> Record:
+        """Make the Record of the run as it stands."""
+        bench = runner.cfg["bench"]
+        audit = _load_audit(runner)
+        upstream = audit.pop("upstream", None) or {}
+        pretraining = bench["task"] == "pretrain"
+        if pretraining:
+            method = {"name": bench["method"], "preset": bench["preset"]}
+        elif not audit:
+            method = {"name": SCRATCH, "preset": SCRATCH}
+        else:
+            # Weights of other origin say nothing of themselves: the file's name is all that is known of them.
+            unknown = Path(audit.get("checkpoint") or "unknown").stem
+            method = {"name": upstream.get("method") or unknown, "preset": upstream.get("preset") or unknown}
+        data = {
+            "schema_version": 1,
+            "stage": bench["task"],
+            "method": method,
+            "backbone": upstream.get("backbone") or bench["backbone"],
+            "protocol": {"name": bench["protocol"], "version": bench["version"]},
+            "recipe_hash": _hash_of(runner, "recipe_hash"),
+            "pretrain_seed": runner.seed if pretraining else upstream.get("seed"),
+            "seed": runner.seed,
+            "metrics": self._metrics,
+            "cost": self._cost(runner),
+            "provenance": self._provenance(runner, audit),
+        }
+        if upstream:
+            data["upstream"] = upstream
+        if self._not_finite:
+            data["not_finite"] = self._not_finite
+        return record_from(data, f"the Record of {runner.work_dir}")
+
+    def _tick(self) -> None:
+        if self._mark is None:
+            return
+        now = time.perf_counter()
+        self._spent["wall_s"] += now - self._mark
+        if not self._validating:
+            self._spent["train_s"] += now - self._mark
+        self._mark = now
+
+    def _cost(self, runner: Any) -> dict[str, Any]:
+        train_s, images = self._spent["train_s"], self._spent["images"]
+        if torch.cuda.is_available():
+            peak, kind = torch.cuda.max_memory_allocated() / 2**20, "device"
+        else:
+            peak, kind = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10, "process"
+        return {
+            "wall_s": round(self._spent["wall_s"], 3),
+            "train_s": round(train_s, 3),
+            "images_per_s": round(images / train_s, 3) if images and train_s > 0 else None,
+            "peak_memory_mb": round(peak, 1),
+            "peak_memory_of": kind,
+            "devices": runner.world_size,
+        }
+
+    def _provenance(self, runner: Any, audit: dict[str, Any]) -> dict[str, Any]:
+        commit, dirty = self._code or code_version()
+        checkpoint = _last_checkpoint(Path(runner.work_dir))
+        fingerprint = runner.message_hub.runtime_info.get(DATA_FINGERPRINT_KEY)
+        return {
+            "commit": commit,
+            "dirty": dirty,
+            "config_sha256": _hash_of(runner, "config_hash"),
+            "checkpoint": str(checkpoint) if checkpoint else None,
+            "checkpoint_sha256": sha256_of(checkpoint) if checkpoint else None,
+            "upstream_sha256": audit.get("sha256"),
+            "data_fingerprint": fingerprint or runner.cfg["bench"].get("data_fingerprint"),
+            "packages": package_versions(),
+            "device": device_name(),
+            "load_audit": {key: audit[key] for key in LoadAudit.model_fields if key in audit} if audit else None,
+            "upstream_checkpoint": audit.get("checkpoint"),
+        }
+
+
+def _numbers_of(metrics: Mapping[str, Any]) -> tuple[dict[str, float], list[str]]:
+    """Split metrics into finite numbers and the names of the other numbers; text is left out."""
+    finite, rest = {}, []
+    for key, value in metrics.items():
+        value = value.item() if hasattr(value, "item") and getattr(value, "size", 1) in (1, ()) else value
+        if isinstance(value, numbers.Real) and not isinstance(value, bool):
+            if math.isfinite(value):
+                finite[key] = float(value)
+            else:
+                rest.append(key)
+    return finite, rest
+
+
+def _load_audit(runner: Any) -> dict[str, Any]:
+    text = runner.message_hub.runtime_info.get(LOAD_AUDIT_KEY)
+    return dict(json.loads(text)) if text else {}
+
+
+def _last_checkpoint(work_dir: Path) -> Path | None:
+    """Return the checkpoint that ``last_checkpoint`` names; a work dir that was moved keeps its files together."""
+    pointer = work_dir / "last_checkpoint"
+    if not pointer.is_file():
+        return None
+    named = Path(pointer.read_text().strip())
+    return next((path.resolve() for path in (named, work_dir / named.name) if path.is_file()), None)
+
+
+def _hash_of(runner: Any, kind: str) -> str:
+    from mixpro_bench import config
+
+    return str(getattr(config, kind)(runner.cfg))

@@ -1,0 +1,95 @@
+"""The outputs of a table: terminal, Markdown and CSV. What they show is decided in the table, not here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.markup import escape
+from rich.measure import Measurement
+from rich.table import Table as RichTable
+
+from mixpro_bench.files import write_text_atomic
+from mixpro_bench.leaderboard.table import Column, Table, format_cell
+
+
+def to_markdown(tables: Sequence[Table]) -> str:
+    """Return the tables as Markdown, each under its conditions."""
+    parts = ["# Leaderboard"]
+    for table in tables:
+        frame = pd.DataFrame(
+            [[_plain(format_cell(row, column)) for column in table.columns] for row in table.rows],
+            columns=[column.title for column in table.columns],
+        )
+        align = ["left" if column.kind == "text" else "right" for column in table.columns]
+        lines = [f"## {_plain(table.title)}", "", frame.to_markdown(index=False, colalign=align, disable_numparse=True)]
+        lines += ["", *(f"- {_plain(str(condition))}" for condition in table.conditions)]
+        lines += [f"- {note}" for note in table.notes]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def to_csv(tables: Sequence[Table]) -> str:
+    """Return all tables as one CSV: a line per row, and for each number its mean, standard deviation and n."""
+    lines = []
+    for number, table in enumerate(tables, 1):
+        for row in table.rows:
+            line: dict[str, Any] = {"table": number, "conditions": " | ".join(map(str, table.conditions))}
+            for column in table.columns:
+                if column.kind == "text":
+                    line[column.key] = row.texts.get(column.key, "")
+                    continue
+                cell = row.cells.get(column.key)
+                line[column.key] = cell.mean if cell else None
+                line[f"{column.key}_sd"] = cell.sd if cell else None
+                line[f"{column.key}_n"] = cell.n if cell else 0
+            lines.append(line)
+    frame = pd.DataFrame(lines)
+    counts = [name for name in frame.columns if name.endswith("_n")]
+    # Tables need not have the same columns: what a table does not know was measured 0 times.
+    frame[counts] = frame[counts].fillna(0).astype(int)
+    return frame.to_csv(index=False, lineterminator="\n")
+
+
+def print_tables(tables: Sequence[Table], console: Console | None = None) -> None:
+    """Print the tables; where the terminal is too narrow, the columns of detail are left out and the note says so."""
+    console = console or Console()
+    for table in tables:
+        shown = _rich(table, table.columns)
+        if Measurement.get(console, console.options.update(max_width=10_000), shown).maximum > console.width:
+            shown = _rich(table, [column for column in table.columns if not column.detail])
+            dropped = ", ".join(column.title for column in table.columns if column.detail)
+            shown.caption = f"{shown.caption or ''}\nnot shown here: {escape(dropped)}".strip()
+        console.print(shown)
+
+
+def write_markdown(tables: Sequence[Table], path: str | os.PathLike[str]) -> Path:
+    """Write the tables as a Markdown file."""
+    return write_text_atomic(path, to_markdown(tables))
+
+
+def write_csv(tables: Sequence[Table], path: str | os.PathLike[str]) -> Path:
+    """Write the tables as a CSV file."""
+    return write_text_atomic(path, to_csv(tables))
+
+
+def _rich(table: Table, columns: Sequence[Column]) -> RichTable:
+    caption = escape("\n".join(table.notes)) or None
+    shown = RichTable(title=escape(table.title), caption=caption, title_justify="left", caption_justify="left")
+    for column in columns:
+        text = column.kind == "text"
+        shown.add_column(escape(column.title), justify="left" if text else "right", no_wrap=not text)
+    for row in table.rows:
+        shown.add_row(*(escape(format_cell(row, column)) for column in columns))
+    return shown
+
+
+def _plain(text: str) -> str:
+    """Keep a name from ending a cell, starting a tag or breaking a line."""
+    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|"), ("\n", " ")):
+        text = text.replace(character, entity)
+    return text
