@@ -74,9 +74,8 @@ def attend(
         mixed_share = _share_alone(q, k, share, attn.scale)
     else:
         rider = share.to(v.dtype)[:, None, :, None].expand(b, attn.num_heads, n, EXTRA_CHANNELS)
-        wide = F.scaled_dot_product_attention(
-            F.pad(q, (0, EXTRA_CHANNELS)), F.pad(k, (0, EXTRA_CHANNELS)), torch.cat((v, rider), dim=-1), scale=attn.scale
-        )
+        q, k = F.pad(q, (0, EXTRA_CHANNELS)), F.pad(k, (0, EXTRA_CHANNELS))
+        wide = F.scaled_dot_product_attention(q, k, torch.cat((v, rider), dim=-1), scale=attn.scale)
         out = wide[..., : attn.head_dim]
         mixed_share = wide[..., attn.head_dim].detach().float().mean(dim=1)
     out = attn.norm(out.transpose(1, 2).reshape(b, n, attn.attn_dim))

@@ -25,7 +25,8 @@ def family_of(name: str) -> type:
     """
     if not timm.is_model(name):
         close = timm.list_models(f"*{name.split('_')[0]}*")[:5]
-        raise UserError(f"model.backbone.name={name!r} is no timm model" + (f"; near it: {', '.join(close)}" if close else ""))
+        near = f"; near it: {', '.join(close)}" if close else ""
+        raise UserError(f"model.backbone.name={name!r} is no timm model{near}")
     import torch
 
     with torch.device("meta"):

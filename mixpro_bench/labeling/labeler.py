@@ -102,7 +102,7 @@ class Labeler(nn.Module):
     need: Need = Need()
     needs_unmixed: Need | None = None
 
-    def setup(self, dim: int, num_classes: int) -> None:  # noqa: B027
+    def setup(self, dim: int, num_classes: int) -> None:
         """Make what depends on the backbone, such as heads of its own; called once, when the model is built.
 
         Args:
@@ -110,7 +110,7 @@ class Labeler(nn.Module):
             num_classes: Number of classes K.
         """
 
-    def check(self, mixer) -> None:  # noqa: B027
+    def check(self, mixer) -> None:
         """Refuse a mixer that this labeler cannot serve, when the config is built.
 
         Raises:

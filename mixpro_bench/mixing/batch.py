@@ -118,7 +118,7 @@ def group_size(batch: int, groups: int) -> int:
         UserError: If the groups do not divide the batch.
     """
     if batch % groups:
-        raise UserError(f"{groups} mixing groups do not divide a batch of {batch}; mix_group must divide the batch size")
+        raise UserError(f"{groups} mixing groups do not divide {batch} samples: mix_group must divide the batch size")
     return batch // groups
 
 

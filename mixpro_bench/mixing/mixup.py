@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -82,7 +83,7 @@ def runs(rows: np.ndarray) -> list[tuple[int, int]]:
     """
     change = np.flatnonzero((rows[1:] != rows[:-1]).any(axis=1)) + 1
     edges = [0, *change.tolist(), len(rows)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
 def check_alpha(name: str, alpha: float) -> None:
@@ -92,7 +93,7 @@ def check_alpha(name: str, alpha: float) -> None:
         UserError: If ``alpha`` is not positive.
     """
     if not alpha > 0:
-        raise UserError(f"{name} alpha={alpha}: the Beta distribution needs a positive parameter; leave the branch out instead")
+        raise UserError(f"{name} alpha={alpha}: Beta needs a positive parameter; leave the branch out instead")
 
 
 @BATCH_AUGMENTS.register_module()

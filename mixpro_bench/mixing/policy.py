@@ -70,7 +70,7 @@ class MixPolicy(nn.Module):
         if mix_group is not None and mix_group < 1:
             raise UserError(f"policy.mix_group={mix_group}: a mixing group has at least one sample")
         if not branches:
-            raise UserError("policy.branches is empty: name at least one branch, such as dict(mixer=dict(type='NoMix'))")
+            raise UserError("policy.branches is empty: name at least one, such as dict(mixer=dict(type='NoMix'))")
         built = [_build_branch(i, spec) for i, spec in enumerate(branches)]
         total = sum(branch.prob for branch in built)
         if not np.isclose(total, 1):
