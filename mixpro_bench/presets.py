@@ -112,7 +112,7 @@ def mixpro(mask_patch: int = 32, smoothing: float = 0.1) -> Policy:
     return dict(branches=[dict(mixer=maskmix, labeler=pal, prob=0.5), *timm_half(smoothing, 0.5)])
 
 
-@preset("mixpro-head", "mixpro", "official", "fistyee/MixPro main.py with PAL_ATTN False, as every released YAML has it")
+@preset("mixpro-head", "mixpro", "official", "fistyee/MixPro main.py with PAL_ATTN False, as all its YAMLs have it")
 def mixpro_head(mask_patch: int = 32, smoothing: float = 0.1) -> Policy:
     """Build MixPro as its released settings run it: MaskMix with area labels on half of the steps."""
     maskmix = dict(type="MaskMix", mask_patch=mask_patch, alpha=1.0, area="count")
