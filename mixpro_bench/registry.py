@@ -27,16 +27,16 @@ def _child(name: str, parent: Registry | None, *locations: str) -> Registry:
 
 
 MODELS = _child("model", ENGINE_MODELS, "backbones", "pretrain", "transfer")
-HOOKS = _child("hook", ENGINE_HOOKS, "pretrain", "hooks", "compat")
-RUNNERS = _child("runner", ENGINE_RUNNERS, "compat")
-LOOPS = _child("loop", ENGINE_LOOPS, "compat")
-LOG_PROCESSORS = _child("log processor", ENGINE_LOG_PROCESSORS, "compat")
+HOOKS = _child("hook", ENGINE_HOOKS, "pretrain", "hooks", "compat.registered")
+RUNNERS = _child("runner", ENGINE_RUNNERS, "compat.registered")
+LOOPS = _child("loop", ENGINE_LOOPS, "compat.registered")
+LOG_PROCESSORS = _child("log processor", ENGINE_LOG_PROCESSORS, "compat.registered")
 DATASETS = _child("dataset", ENGINE_DATASETS, "datasets")
 DATA_SAMPLERS = _child("data sampler", ENGINE_DATA_SAMPLERS, "datasets")
 TRANSFORMS = _child("transform", ENGINE_TRANSFORMS, "datasets")
 METRICS = _child("metric", ENGINE_METRICS, "pretrain", "transfer")
-MODEL_WRAPPERS = _child("model wrapper", ENGINE_MODEL_WRAPPERS, "compat")
-OPTIM_WRAPPERS = _child("optimizer wrapper", ENGINE_OPTIM_WRAPPERS, "compat")
+MODEL_WRAPPERS = _child("model wrapper", ENGINE_MODEL_WRAPPERS, "compat.registered")
+OPTIM_WRAPPERS = _child("optimizer wrapper", ENGINE_OPTIM_WRAPPERS, "compat.registered")
 OPTIM_WRAPPER_CONSTRUCTORS = _child(
     "optimizer wrapper constructor", ENGINE_OPTIM_WRAPPER_CONSTRUCTORS, "transfer"
 )

@@ -1,0 +1,20 @@
+"""Imports this room's registered classes; the registries name it as their location."""
+
+from mixpro_bench.compat.amp import AmpOptimWrapper, OptimWrapper
+from mixpro_bench.compat.checkpoint_hook import CheckpointHook
+from mixpro_bench.compat.distributed import DistributedDataParallel
+from mixpro_bench.compat.loops import IterBasedTrainLoop
+from mixpro_bench.compat.runner import Runner
+from mixpro_bench.compat.runtime_info import RuntimeInfoHook
+from mixpro_bench.compat.step_seed import StepSeedHook
+
+__all__ = [
+    "AmpOptimWrapper",
+    "CheckpointHook",
+    "DistributedDataParallel",
+    "IterBasedTrainLoop",
+    "OptimWrapper",
+    "Runner",
+    "RuntimeInfoHook",
+    "StepSeedHook",
+]
