@@ -9,7 +9,7 @@ HERE = Path(__file__).parent
 README = HERE / "README.md"
 VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "mixpro_bench" / "__init__.py").read_text(), re.MULTILINE)[1]
 
-# mmcv and mmcv-lite are two builds of the same import, so neither is required: compat/dependencies.py checks the import.
+# mmcv and mmcv-lite are two builds of the same import, so neither is required: compat/dependencies.py checks it.
 # The opencv-python that mmengine asks for is left to it; the lock takes opencv-python-headless instead.
 MMCV_RANGE = ">=2.0.0rc4,<2.2.0"
 

@@ -30,8 +30,15 @@ class Dependency:
 
 
 MMCV_VERSIONS = ">=2.0.0rc4,<2.2.0"
+# Maintained forks under the same import names, with bounds of their own; taken as they come.
+FORKS = {
+    "mmengine": "onedl-mmengine",
+    "mmcv": "onedl-mmcv",
+    "mmdet": "onedl-mmdetection",
+    "mmsegmentation": "onedl-mmsegmentation",
+}
 # Distributions that provide `import mmcv`; installing one over another leaves a mixture of both.
-MMCV_DISTRIBUTIONS = ("mmcv", "mmcv-lite", "mmcv-full", "onedl-mmcv")
+MMCV_DISTRIBUTIONS = ("mmcv", "mmcv-lite", "mmcv-full", FORKS["mmcv"])
 MMCV_WAY_OUT = (
     "pip install 'mmcv-lite==2.1.0' (nothing to compile; torchvision's operators stand in) "
     "or 'mmcv==2.1.0' (compiles its own)"
@@ -61,7 +68,7 @@ def require_mmcv() -> str:
             f"pip uninstall {' '.join(found)}, then {MMCV_WAY_OUT}"
         )
     ((name, version),) = found.items()
-    if not _fits(version, MMCV_VERSIONS):
+    if name != FORKS["mmcv"] and not _fits(version, MMCV_VERSIONS):
         raise UserError(f"{name} {version} is installed, but mmdet and mmseg take {MMCV_VERSIONS} only: {MMCV_WAY_OUT}")
     return version
 
@@ -138,6 +145,9 @@ def installed_version(distribution: str) -> str | None:
 def _require(dependency: Dependency) -> str:
     version = installed_version(dependency.distribution)
     if version is None:
+        fork = installed_version(FORKS.get(dependency.distribution, dependency.distribution))
+        if fork is not None:
+            return fork
         raise UserError(f"{dependency.distribution} is not installed: pip install '{dependency.install}'; {SET_UP}")
     if not _fits(version, dependency.versions):
         raise UserError(

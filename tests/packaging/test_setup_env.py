@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MINOR = f"py{sys.version_info.major}{sys.version_info.minor}"
 
 # A build backend without dependencies, so that installing the stand-in needs no index.
-BACKEND = '''
+BACKEND = """
 import zipfile
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def build_editable(directory, config_settings=None, metadata_directory=None):
         wheel.writestr(f"{INFO}/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
         wheel.writestr(f"{INFO}/RECORD", "")
     return name
-'''
+"""
 PYPROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
 
 
