@@ -59,7 +59,7 @@ class ImageFolder(Dataset):
         wanted = list(classes) if classes is not None else found
         if set(wanted) != set(found):
             odd = sorted(set(wanted) ^ set(found))
-            raise UserError(f"'{self.archive.path}' and the classes of the config differ in {odd[:5]}: correct one of them")
+            raise UserError(f"'{self.archive.path}' and the config's classes differ in {odd[:5]}: correct one of them")
         label = {name: number for number, name in enumerate(wanted)}
         self.labels = np.asarray([label[folder] for folder in folders], dtype=np.int64)
         self.metainfo = {"classes": tuple(wanted)}

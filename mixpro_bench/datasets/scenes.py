@@ -49,7 +49,9 @@ def load_glyphs(split: str) -> Glyphs:
     return Glyphs((bunch.images[rows] / 16).astype(np.float32), bunch.target[rows].astype(np.int64), rows)
 
 
-def draw_glyph(draw: np.random.Generator, glyph: np.ndarray, size: float, canvas: int, corner: np.ndarray) -> np.ndarray:
+def draw_glyph(
+    draw: np.random.Generator, glyph: np.ndarray, size: float, canvas: int, corner: np.ndarray
+) -> np.ndarray:
     """Write one glyph into an empty canvas: scaled, turned by up to 15 degrees, moved, with smooth edges.
 
     Args:
@@ -70,8 +72,15 @@ def draw_glyph(draw: np.random.Generator, glyph: np.ndarray, size: float, canvas
 
 
 def make_scene(
-    seed: int, split: str, kind: str, index: int, glyphs: Glyphs, size: int, counts: tuple[int, int],
-    sides: tuple[float, float], label: int | None = None,
+    seed: int,
+    split: str,
+    kind: str,
+    index: int,
+    glyphs: Glyphs,
+    size: int,
+    counts: tuple[int, int],
+    sides: tuple[float, float],
+    label: int | None = None,
 ) -> Scene:
     """Compose one scene: a function of (seed, split, kind, index).
 
@@ -101,7 +110,7 @@ def make_scene(
     boxes: list[np.ndarray] = []
     for which in chosen:
         side = draw.uniform(*sides)
-        corners = draw.uniform(0, size - side, (20, 2))
+        corners = draw.uniform(0, size - side, (200, 2))
         corner = next((c for c in corners if all(_overlap(np.append(c, side), b) < 0.15 for b in boxes)), None)
         if corner is None:
             continue

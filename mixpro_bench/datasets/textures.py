@@ -48,6 +48,6 @@ def background(draw: np.random.Generator, size: int, lightness: float) -> np.nda
         (size, size, 3) float32 in 0..255, RGB, with a little pixel noise.
     """
     mix = pattern(draw, size)[..., None]
-    first, second = (colour(draw, float(np.clip(lightness + shift, 0.05, 0.95))) for shift in draw.uniform(-0.08, 0.08, 2))
+    first, second = (colour(draw, float(lightness + shift)) for shift in draw.uniform(-0.08, 0.08, 2))
     grain = draw.normal(0, 4, (size, size, 1)).astype(np.float32)
     return np.clip(first * mix + second * (1 - mix) + grain, 0, 255)

@@ -105,7 +105,7 @@ def test_classes_can_be_told(root: Path) -> None:
 
 
 def test_bad_input_is_one_sentence(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="nowhere.*MIXPRO_DATA_ROOT"):
+    with pytest.raises(UserError, match=r"nowhere.*MIXPRO_DATA_ROOT"):
         ImageFolder(str(tmp_path / "nowhere"), "train", EVAL)
     (tmp_path / "empty/train").mkdir(parents=True)
     with pytest.raises(UserError, match="holds no pictures"):

@@ -146,7 +146,7 @@ def test_bad_places_are_refused(tmp_path: Path) -> None:
         digits.build_digits(file)
     (tmp_path / digits.set_name()).mkdir()
     (tmp_path / digits.set_name() / "mine.txt").write_text("kept")
-    with pytest.raises(UserError, match="no manifest.json"):
+    with pytest.raises(UserError, match=r"no manifest\.json"):
         digits.build_digits(tmp_path)
     assert contents(tmp_path / digits.set_name()).keys() == {"mine.txt"}
     with pytest.raises(UserError, match="counts names"):

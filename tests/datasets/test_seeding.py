@@ -75,13 +75,13 @@ def test_ranks_partition_each_global_batch(size: int, world: int, batch: int, ro
     assert lengths == {len(rank) for rank in ranks}
     for step in range(size // (batch * world)):
         mine = [rank[step * batch : (step + 1) * batch] for rank in ranks]
-        assert sum(mine, []) == whole[step * batch * world : (step + 1) * batch * world]
+        assert list(itertools.chain(*mine)) == whole[step * batch * world : (step + 1) * batch * world]
     if round_up:
         assert len(lengths) == 1
         # mmengine gathers by zipping the ranks and cutting to the size of the dataset: that must drop the padding.
         assert sorted(itertools.islice(itertools.chain(*zip(*ranks, strict=True)), size)) == list(range(size))
     else:
-        assert sorted(sum(ranks, [])) == list(range(size))
+        assert sorted(itertools.chain(*ranks)) == list(range(size))
 
 
 @given(sizes, worlds, batches, st.integers(0, 100), st.booleans())

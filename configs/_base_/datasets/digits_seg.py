@@ -1,7 +1,7 @@
-"""Built-in digits for semantic segmentation: 600 + 150 scenes of 96 pixels in ADE20K's layout, background and ten digits.
+"""Built-in digits for semantic segmentation: 600 + 150 scenes of 96 pixels in ADE20K's layout, 11 classes.
 
 Made by ``mixpro-bench make-data``; another place than data/digits is named by the environment variable MIXPRO_DIGITS.
-Background (mask value 0) is a class: with it ignored, a model that calls every pixel a digit would lose nothing.
+Background (mask value 0) is a class beside the ten digits: with it ignored, a model that calls every pixel a digit would lose nothing.
 """
 
 dataset_type = "mmseg.BaseSegDataset"
