@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from mixpro_bench.backbones.contract import Output
 from mixpro_bench.errors import UserError
 from mixpro_bench.mixing.batch import MixedBatch, Mixer, group_size, partners, to_device
+from mixpro_bench.mixing.cells import paste_cells
 from mixpro_bench.mixing.region import GridRegion
 from mixpro_bench.registry import BATCH_AUGMENTS
 
@@ -76,23 +76,6 @@ def kept_cells(draws: MaskMixDraws, rows: int, columns: int) -> np.ndarray:
     kept = np.zeros(draws.order.shape, dtype=bool)
     np.put_along_axis(kept, draws.order, np.arange(cells)[None] < count[:, None], axis=1)
     return kept.reshape(-1, rows, columns)
-
-
-def paste_cells(images: Tensor, partner: Tensor, kept: Tensor, cell: int) -> Tensor:
-    """Replace the cells that do not keep A by the partner's.
-
-    Args:
-        images: Shape (B, 3, H, W).
-        partner: Row of the partner, shape (B,).
-        kept: True where A stays, shape (B, rows, columns).
-        cell: Pixels per cell side.
-
-    Returns:
-        New tensor, shape (B, 3, H, W).
-    """
-    h, w = images.shape[-2:]
-    mask = kept.repeat_interleave(cell, 1)[:, :h].repeat_interleave(cell, 2)[:, :, :w]
-    return torch.where(mask[:, None], images, images[partner])
 
 
 @BATCH_AUGMENTS.register_module()
