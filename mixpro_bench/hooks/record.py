@@ -18,7 +18,7 @@ from mmengine.hooks import Hook
 from mixpro_bench.errors import UserError
 from mixpro_bench.files import sha256_of
 from mixpro_bench.hooks.provenance import code_version, device_name, package_versions
-from mixpro_bench.leaderboard.record import RECORD_NAME, LoadAudit, Record, record_from, write_record
+from mixpro_bench.leaderboard.record import RECORD_NAME, Record, record_from, write_record
 from mixpro_bench.registry import HOOKS
 
 LOAD_AUDIT_KEY = "mixpro_bench/load_audit"
@@ -188,7 +188,7 @@ class RecordHook(Hook):
             "data_fingerprint": fingerprint or runner.cfg["bench"].get("data_fingerprint"),
             "packages": package_versions(),
             "device": device_name(),
-            "load_audit": {key: audit[key] for key in LoadAudit.model_fields if key in audit} if audit else None,
+            "load_audit": _audit_of(audit) if audit else None,
             "upstream_checkpoint": audit.get("checkpoint"),
         }
 
@@ -209,6 +209,17 @@ def _numbers_of(metrics: Mapping[str, Any]) -> tuple[dict[str, float], list[str]
 def _load_audit(runner: Any) -> dict[str, Any]:
     text = runner.message_hub.runtime_info.get(LOAD_AUDIT_KEY)
     return dict(json.loads(text)) if text else {}
+
+
+def _audit_of(audit: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the load audit as a Record holds it: counts, and the first names of what did not fit."""
+    kept = {key: value for key, value in audit.items() if key not in ("checkpoint", "sha256", "upstream")}
+    for key in ("missing", "unexpected", "resized"):
+        if isinstance(names := kept.get(key), list):
+            kept[key] = len(names)
+            if names:
+                kept[f"{key}_names"] = names[:20]
+    return kept
 
 
 def _last_checkpoint(work_dir: Path) -> Path | None:

@@ -27,9 +27,12 @@ class Index:
 
 
 def find_records(root: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield the path of each ``record.json`` below ``root``, sorted within each folder."""
+    """Yield the path of each ``record.json`` below ``root``.
+
+    Folders whose name begins with ``_`` or ``.`` are left out: that is where a suite puts runs that no longer count.
+    """
     for folder, folders, files in os.walk(root):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if not name.startswith(("_", ".")))
         if RECORD_NAME in files:
             yield Path(folder, RECORD_NAME)
 

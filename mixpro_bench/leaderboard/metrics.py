@@ -18,7 +18,7 @@ class Metric:
         raw: The evaluator's name of it.
         scale: Factor from the evaluator's unit to the one shown.
         decimals: Digits shown behind the point.
-        detail: Left out first where there is little room.
+        detail: 0 is always shown; columns of the highest level are the first to go where there is little room.
     """
 
     key: str
@@ -27,22 +27,22 @@ class Metric:
     raw: str
     scale: float = 1.0
     decimals: int = 1
-    detail: bool = False
+    detail: int = 0
 
 
 # pretraining and mmseg report percent, mmdet's CocoMetric fractions; all are shown in percent.
 METRICS = (
     Metric("top1", "top-1", "pretrain", "top1"),
-    Metric("top5", "top-5", "pretrain", "top5", detail=True),
+    Metric("top5", "top-5", "pretrain", "top5", detail=2),
     Metric("box_ap", "box AP", "det", "coco/bbox_mAP", 100.0),
-    Metric("box_ap50", "AP50", "det", "coco/bbox_mAP_50", 100.0),
-    Metric("box_ap75", "AP75", "det", "coco/bbox_mAP_75", 100.0, detail=True),
-    Metric("mask_ap", "mask AP", "det", "coco/segm_mAP", 100.0),
-    Metric("mask_ap50", "mask AP50", "det", "coco/segm_mAP_50", 100.0, detail=True),
-    Metric("mask_ap75", "mask AP75", "det", "coco/segm_mAP_75", 100.0, detail=True),
+    Metric("box_ap50", "AP50", "det", "coco/bbox_mAP_50", 100.0, detail=1),
+    Metric("box_ap75", "AP75", "det", "coco/bbox_mAP_75", 100.0, detail=2),
+    Metric("mask_ap", "mask AP", "det", "coco/segm_mAP", 100.0, detail=1),
+    Metric("mask_ap50", "mask AP50", "det", "coco/segm_mAP_50", 100.0, detail=2),
+    Metric("mask_ap75", "mask AP75", "det", "coco/segm_mAP_75", 100.0, detail=2),
     Metric("miou", "mIoU", "seg", "mIoU"),
-    Metric("macc", "mAcc", "seg", "mAcc", detail=True),
-    Metric("aacc", "aAcc", "seg", "aAcc", detail=True),
+    Metric("macc", "mAcc", "seg", "mAcc", detail=2),
+    Metric("aacc", "aAcc", "seg", "aAcc", detail=2),
 )
 
 # Rows are ordered by the first of these that a table has: the question is what transfers.

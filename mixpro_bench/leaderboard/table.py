@@ -34,13 +34,21 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Column:
-    """One column: ``kind`` is 'text' or 'number'; ``detail`` columns are left out first where there is little room."""
+    """One column.
+
+    Attributes:
+        key: Name in files and in the row's cells.
+        title: Head of the column for people.
+        kind: 'text'; 'number', shown with its spread; or 'cost', shown without.
+        decimals: Digits shown behind the point.
+        detail: 0 is always shown; columns of the highest level are the first to go where there is little room.
+    """
 
     key: str
     title: str
     kind: str = "number"
     decimals: int = 1
-    detail: bool = False
+    detail: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,7 @@ def format_cell(row: Row, column: Column) -> str:
     if cell is None:
         return ""
     text = f"{cell.mean:.{column.decimals}f}"
-    if cell.sd is not None:
+    if cell.sd is not None and column.kind == "number":
         text += f" ± {cell.sd:.{column.decimals}f}"
     return text if cell.n == row.n else f"{text} (n={cell.n})"
 
@@ -186,7 +194,7 @@ def _table(records: Sequence[Record], conditions: tuple[Conditions, ...]) -> Tab
         notes.append("n=1: one pretraining seed, so no spread is known")
     if any(row.n > 1 for row in rows):
         notes.append("± is the standard deviation over pretraining seeds (n)")
-    title = " | ".join(f"{c.stage}: {c.protocol} v{c.version}" for c in conditions)
+    title = ", ".join(f"{c.stage}: {c.protocol} v{c.version}" for c in conditions)
     return Table(title, conditions, _columns(rows), tuple(rows), tuple(notes))
 
 
@@ -256,11 +264,11 @@ def _columns(rows: Sequence[Row]) -> tuple[Column, ...]:
     columns = [Column("backbone", "backbone", "text"), Column("method", "method", "text"), Column("n", "n", "text")]
     columns += [Column(m.key, m.title, decimals=m.decimals, detail=m.detail) for m in METRICS if m.key in keys]
     if any(row.texts["load"] for row in rows):
-        columns.append(Column("load", "weights", "text"))
+        columns.append(Column("load", "weights", "text", detail=1))
     for stage in stages:
         if f"{stage}_images_per_s" in keys:
-            columns.append(Column(f"{stage}_images_per_s", f"{stage} img/s", decimals=0, detail=True))
-        columns.append(Column(f"{stage}_minutes", f"{stage} min", detail=True))
+            columns.append(Column(f"{stage}_images_per_s", f"{stage} img/s", "cost", decimals=0, detail=2))
+        columns.append(Column(f"{stage}_minutes", f"{stage} min", "cost", detail=2))
     if any(row.marks for row in rows):
         columns.append(Column("marks", "remarks", "text"))
     return tuple(columns)

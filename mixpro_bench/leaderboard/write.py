@@ -59,11 +59,21 @@ def print_tables(tables: Sequence[Table], console: Console | None = None) -> Non
     """Print the tables; where the terminal is too narrow, the columns of detail are left out and the note says so."""
     console = console or Console()
     for table in tables:
-        shown = _rich(table, table.columns)
-        if Measurement.get(console, console.options.update(max_width=10_000), shown).maximum > console.width:
-            shown = _rich(table, [column for column in table.columns if not column.detail])
-            dropped = ", ".join(column.title for column in table.columns if column.detail)
-            shown.caption = f"{shown.caption or ''}\nnot shown here: {escape(dropped)}".strip()
+        columns = list(table.columns)
+        dropped: list[str] = []
+        while (width := _width(shown := _rich(table, columns), console)) > console.width:
+            # Of the most detailed columns the last one goes first.
+            least = max(columns, key=lambda column: (column.detail, columns.index(column)))
+            if least.detail == 0:
+                break
+            columns.remove(least)
+            dropped.insert(0, least.title)
+        if dropped:
+            shown.caption = f"{shown.caption or ''}\nno room here for: {escape(', '.join(dropped))}".strip()
+        if width > console.width:
+            # Better a cell over two lines than a number cut short.
+            for column in shown.columns:
+                column.no_wrap = False
         console.print(shown)
 
 
@@ -75,6 +85,10 @@ def write_markdown(tables: Sequence[Table], path: str | os.PathLike[str]) -> Pat
 def write_csv(tables: Sequence[Table], path: str | os.PathLike[str]) -> Path:
     """Write the tables as a CSV file."""
     return write_text_atomic(path, to_csv(tables))
+
+
+def _width(shown: RichTable, console: Console) -> int:
+    return Measurement.get(console, console.options.update(max_width=10_000), shown).maximum
 
 
 def _rich(table: Table, columns: Sequence[Column]) -> RichTable:

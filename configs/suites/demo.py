@@ -1,0 +1,17 @@
+"""The demo: does pretraining with MixPro or CutMix help on the built-in digits? One seed, so an example, no answer.
+
+Command: mixpro-bench suite configs/suites/demo.py --work-dir work_dirs/demo
+Cost:    11 runs, at most 8 minutes on 2 CPU cores.
+"""
+
+name = "demo"
+data = "digits"
+seeds = [0]
+methods = ["none", "cutmix", "mixpro"]
+scratch = True
+jobs = 2
+pretrain = dict(config="../pretrain/digits/vit_digits_{method}.py")
+tasks = dict(
+    det=dict(config="../transfer/det/mask-rcnn_vit-digits_digits.py"),
+    seg=dict(config="../transfer/seg/upernet_vit-digits_digits.py"),
+)
