@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# Train UperNet on pretrained weights: CONFIG CHECKPOINT|--from-scratch [GPUS] [options such as --work-dir, --cfg-options, --resume]
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/_launch.sh"
+transfer "$@"
