@@ -101,15 +101,16 @@ lock="$root/requirements/lock-py$minor.txt"
 [ -f "$lock" ] || die "$lock is missing: restore it with git, or make it with 'bash tools/lock.sh'."
 rm -f "$stamp"
 
-# pip writes a package's RECORD last. Without one the package is half installed, yet pip would take it for complete.
+# The last thing pip does for a package is to replace its RECORD by one that lists INSTALLER. Where that did not happen
+# the package is half installed, yet pip would take it for complete: without its metadata it is installed again.
 for info in "$venv"/lib/python3.*/site-packages/*.dist-info; do
-    [ ! -d "$info" ] || [ -f "$info/RECORD" ] || rm -r "$info"
+    [ ! -d "$info" ] || grep -qs '/INSTALLER,' "$info/RECORD" || rm -r "$info"
 done
 
 say "installing $(grep -c '^[a-z]' "$lock" || true) pinned packages from ${lock#"$root"/}:" \
     "the first time about 3 GB to download, 6 GB on disk and 3 to 10 minutes."
 started=$SECONDS
-quiet=--quiet
+quiet=-qq               # errors only
 [ ! -t 2 ] || quiet=""  # on a terminal pip shows how far its downloads are
 pip() {
     # shellcheck disable=SC2086

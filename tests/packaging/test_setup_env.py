@@ -125,13 +125,15 @@ def test_an_interrupted_set_up_is_taken_up_again(without_pip: Path, calls: Path)
     set_up(without_pip, CALLS=str(calls))
     (without_pip / "setup.py").write_text("# changed")
     (site,) = (without_pip / ".venv").glob("lib/python3*/site-packages")
-    half = site / "half-1.0.dist-info"
-    half.mkdir()
-    (half / "METADATA").write_text("Name: half")
+    half, whole = site / "half-1.0.dist-info", site / "whole-1.0.dist-info"
+    for info, record in ((half, "half.py,,\n"), (whole, "whole.py,,\nwhole-1.0.dist-info/INSTALLER,,\n")):
+        info.mkdir()
+        (info / "RECORD").write_text(record)
     failed = set_up(without_pip, CALLS=str(calls), PIP_STATUS="7")
     assert failed.returncode == 7
     assert "goes on from here" in failed.stderr
     assert not half.exists()
+    assert whole.exists()
     assert set_up(without_pip, CALLS=str(calls)).returncode == 0
     assert set_up(without_pip, CALLS=str(calls)).stderr == ""
 
