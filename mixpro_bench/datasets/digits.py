@@ -82,7 +82,8 @@ def _counts(counts: dict[str, tuple[int, int]] | None) -> dict[str, tuple[int, i
     unknown = set(counts or ()) - set(COUNTS)
     if unknown:
         raise UserError(f"counts names {sorted(unknown)}, but the built-in sets are {sorted(COUNTS)}")
-    return {kind: tuple((counts or {}).get(kind, usual)) for kind, usual in COUNTS.items()}
+    wanted = {**COUNTS, **(counts or {})}
+    return {kind: (int(train), int(val)) for kind, (train, val) in wanted.items()}
 
 
 def _build(target: Path, seed: int, counts: dict[str, tuple[int, int]]) -> None:

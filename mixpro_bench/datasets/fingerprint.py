@@ -19,7 +19,7 @@ def fingerprint(data: Mapping[str, Any]) -> str:
     """Return the sha256 of a suite's data settings and of the data they name.
 
     Pictures count by relative name and size, annotation and class files by content, so a big set costs one listing.
-    Where the data lies does not count.
+    Where the data lies, and whether it is kept decoded, does not count.
 
     Args:
         data: Settings as in `mixpro_bench.datasets.settings`: one section, or all of them.
@@ -31,7 +31,8 @@ def fingerprint(data: Mapping[str, Any]) -> str:
     digest = hashlib.sha256()
     for name, section in sorted(sections.items()):
         digest.update(name.encode())
-        digest.update(json.dumps({k: v for k, v in section.items() if k != "root"}, sort_keys=True).encode())
+        told = {key: value for key, value in section.items() if key not in ("root", "cache")}
+        digest.update(json.dumps(told, sort_keys=True).encode())
         root = resolve_root(section["root"])
         for path in _named(root, section):
             _update(digest, path, root)

@@ -66,7 +66,7 @@ def draw_glyph(
     """
     fine = cv2.resize(glyph, (32, 32), interpolation=cv2.INTER_CUBIC)
     turn = cv2.getRotationMatrix2D((15.5, 15.5), draw.uniform(-15, 15), size / 32)
-    turn[:, 2] += corner + size / 2 - 16
+    turn[:, 2] = turn[:, 2] + corner + size / 2 - 16
     placed = cv2.warpAffine(fine, turn, (canvas, canvas), flags=cv2.INTER_LINEAR)
     return np.clip((placed - 0.3) / 0.25, 0, 1)
 

@@ -9,13 +9,13 @@ data_root = "{{$MIXPRO_DIGITS:data/digits}}/v1-seed0/det/"
 metainfo = dict(classes=("0", "1", "2", "3", "4", "5", "6", "7", "8", "9"))
 
 train_pipeline = [
-    dict(type="mmdet.LoadImageFromFile"),
+    dict(type="LoadImageFromFile"),
     dict(type="mmdet.LoadAnnotations", with_bbox=True, with_mask=True),
     dict(type="mmdet.Resize", scale=(96, 96), keep_ratio=True),
     dict(type="mmdet.PackDetInputs"),
 ]
 test_pipeline = [
-    dict(type="mmdet.LoadImageFromFile"),
+    dict(type="LoadImageFromFile"),
     dict(type="mmdet.Resize", scale=(96, 96), keep_ratio=True),
     dict(type="mmdet.LoadAnnotations", with_bbox=True, with_mask=True),
     dict(type="mmdet.PackDetInputs", meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")),

@@ -1,7 +1,8 @@
 """Built-in digits for semantic segmentation: 600 + 150 scenes of 96 pixels in ADE20K's layout, 11 classes.
 
 Made by ``mixpro-bench make-data``; another place than data/digits is named by the environment variable MIXPRO_DIGITS.
-Background (mask value 0) is a class beside the ten digits: with it ignored, a model that calls every pixel a digit would lose nothing.
+Background (mask value 0) is a class beside the ten digits: with it ignored, a model that calls every pixel a digit
+would lose nothing.
 """
 
 dataset_type = "mmseg.BaseSegDataset"
@@ -15,14 +16,14 @@ metainfo = dict(
 )  # fmt: skip
 
 train_pipeline = [
-    dict(type="mmseg.LoadImageFromFile"),
+    dict(type="LoadImageFromFile"),
     dict(type="mmseg.LoadAnnotations"),
-    dict(type="mmseg.Resize", scale=(96, 96), keep_ratio=True),
+    dict(type="Resize", scale=(96, 96), keep_ratio=True),
     dict(type="mmseg.PackSegInputs"),
 ]
 test_pipeline = [
-    dict(type="mmseg.LoadImageFromFile"),
-    dict(type="mmseg.Resize", scale=(96, 96), keep_ratio=True),
+    dict(type="LoadImageFromFile"),
+    dict(type="Resize", scale=(96, 96), keep_ratio=True),
     dict(type="mmseg.LoadAnnotations"),
     dict(type="mmseg.PackSegInputs"),
 ]

@@ -1,8 +1,8 @@
 """ImageNet-1k (or any set in its layout) with DeiT's augmentation at 224 pixels.
 
 ``train`` and ``val``, each a folder with one folder per class or one zip, lie under data/imagenet or where the
-environment variable MIXPRO_IMAGENET points. Source of the augmentation: H. Touvron et al., DeiT, table 9 and main.py; repeated
-augmentation is not used.
+environment variable MIXPRO_IMAGENET points. Source of the augmentation: H. Touvron et al., DeiT, table 9 and main.py;
+repeated augmentation is not used.
 """
 
 data_root = "{{$MIXPRO_IMAGENET:data/imagenet}}"
