@@ -24,7 +24,8 @@ def init_without_gpu(launcher: str, dist_cfg: Mapping[str, Any]) -> None:
 
     Args:
         launcher: ``none`` or ``pytorch`` (torchrun, which tells rank and address through the environment).
-        dist_cfg: mmengine's ``env_cfg.dist_cfg``. Its backend is taken as gloo: nccl needs GPUs. ``timeout`` in seconds.
+        dist_cfg: mmengine's ``env_cfg.dist_cfg``. Its backend is taken as gloo, since nccl needs GPUs;
+            ``timeout`` in seconds.
 
     Raises:
         UserError: Another launcher without GPUs.
@@ -32,7 +33,7 @@ def init_without_gpu(launcher: str, dist_cfg: Mapping[str, Any]) -> None:
     if launcher == "none" or torch.cuda.is_available() or dist.is_initialized():
         return
     if launcher != "pytorch":
-        raise UserError(f"launcher '{launcher}' needs GPUs, and there is none here: use torchrun and --launcher pytorch")
+        raise UserError(f"launcher '{launcher}' needs GPUs, and here is none: use torchrun and --launcher pytorch")
     timeout = dist_cfg.get("timeout")
     dist.init_process_group("gloo", timeout=None if timeout is None else datetime.timedelta(seconds=timeout))
 

@@ -1,7 +1,7 @@
 """Reading other people's checkpoints, which pickle harmless classes beside their tensors.
 
 Reason: released weights carry argparse's Namespace, yacs' CfgNode, NumPy numbers, and mmengine's carry HistoryBuffer.
-torch's weights-only reader refuses them. It is given inert stand-ins under those names: data holders of this file, which
+torch's weights-only reader refuses them. It is given inert stand-ins under those names: data holders of this file, that
 import nothing and execute nothing. The real classes are never let in, and every other name stays refused.
 Can go when nobody distributes such files any more.
 """

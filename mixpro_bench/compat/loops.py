@@ -6,9 +6,13 @@ Can go when mmengine skips in the sampler.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
+from mmengine.registry import DATA_SAMPLERS
 from mmengine.runner import IterBasedTrainLoop as EngineIterBasedTrainLoop
+from torch.utils.data import Sampler
 
 from mixpro_bench.registry import LOOPS
 
@@ -56,34 +60,68 @@ class IterBasedTrainLoop(EngineIterBasedTrainLoop):
             loops._InfiniteDataloaderIterator = eager
 
     def run(self) -> Any:
-        """Train; the parent's advance over trained batches finds nothing to do where the sampler skipped them."""
-        sampler = _sampler(self.dataloader)
-        if self._iter == 0 or not hasattr(sampler, "skip"):
-            return super().run()
-        batch_size = self.dataloader.batch_size or getattr(self.dataloader.batch_sampler, "batch_size", None)
-        sampler.skip(self._iter * batch_size)
-        return self._run_from(self._iter)
+        """Train from where the run stands to the last iteration, validating in between."""
+        runner = self.runner
+        runner.call_hook("before_train")
+        runner.call_hook("before_train_epoch")
+        if self._iter > 0:
+            self._skip(self._iter)
+        while self._iter < self._max_iters and not self.stop_training:
+            runner.model.train()
+            self.run_iter(next(self.dataloader_iterator))
+            self._decide_current_val_interval()
+            due = self._iter % self.val_interval == 0 or self._iter == self._max_iters
+            if runner.val_loop is not None and self._iter >= self.val_begin and due:
+                runner.val_loop.run()
+        runner.call_hook("after_train_epoch")
+        runner.call_hook("after_train")
+        return runner.model
 
-    def _run_from(self, start: int) -> Any:
-        """Run the parent's loop from ``start`` without its advance, which it does only when it starts above zero."""
-        batches, self.dataloader_iterator = self.dataloader_iterator, _SkipFirst(self.dataloader_iterator, start)
-        try:
-            return super().run()
-        finally:
-            self.dataloader_iterator = batches
+    def _skip(self, batches: int) -> None:
+        """Begin after ``batches`` batches: among the batches of indices where that can be, else by reading them."""
+        for skipper in (self.dataloader.batch_sampler, self.dataloader.sampler):
+            if hasattr(skipper, "skip"):
+                count = batches if skipper is self.dataloader.batch_sampler else batches * self.dataloader.batch_size
+                skipper.skip(count)
+                return
+        for _ in range(batches):
+            next(self.dataloader_iterator)
 
 
-class _SkipFirst:
-    """Answers the first ``count`` requests with nothing: the batches that the sampler has skipped already."""
+class SkippingBatches(Sampler):
+    """A batch sampler that can begin later: mmdet's grouping by aspect ratio depends on all the indices before.
 
-    def __init__(self, batches: Any, count: int) -> None:
-        self.batches, self.count = batches, count
+    Args:
+        batches: The batch sampler.
+    """
 
-    def __next__(self) -> Any:
-        if self.count > 0:
-            self.count -= 1
-            return None
-        return next(self.batches)
+    def __init__(self, batches: Any) -> None:
+        self.batches = batches
+        self._skip = 0
+
+    def __getattr__(self, name: str) -> Any:
+        """Return the inner batch sampler's attribute."""
+        if name == "batches" or name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.batches, name)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Iterate over batches of indices, from where `skip` said."""
+        start, self._skip = self._skip, 0
+        return itertools.islice(iter(self.batches), start, None)
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return len(self.batches)
+
+    def skip(self, batches: int) -> None:
+        """Begin the next iteration, and only that one, after ``batches`` batches. Reads no data."""
+        self._skip = int(batches)
+
+
+def skipping_batches(sampler: Any, batch_size: int, inner: dict[str, Any]) -> SkippingBatches:
+    """Build a batch sampler from its config ``inner`` and let it skip; called by mmengine in the place of ``inner``."""
+    return SkippingBatches(DATA_SAMPLERS.build(inner, default_args={"sampler": sampler, "batch_size": batch_size}))
 
 
 def _sampler(dataloader: Any) -> Any:

@@ -126,6 +126,7 @@ class StandIn(types.ModuleType):
         fp32 inside and cast to ``output``: torchvision's CPU kernel knows no half precision and no mixed types.
         """
         import torch
+        import torchvision  # noqa: F401  # brings torch.ops.torchvision
 
         _only_average(pool_mode)
         features = _at_least_fp32(input)
@@ -158,6 +159,7 @@ class StandIn(types.ModuleType):
     ) -> None:
         """Write the gradient with respect to the features into ``grad_input`` (B, C, H, W)."""
         import torch
+        import torchvision  # noqa: F401  # brings torch.ops.torchvision
 
         _only_average(pool_mode)
         grad = _at_least_fp32(grad_output)

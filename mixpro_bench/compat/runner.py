@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ from mixpro_bench.compat.checkpoint import (
     to_primitives,
 )
 from mixpro_bench.compat.distributed import init_without_gpu
+from mixpro_bench.compat.loops import skipping_batches
 from mixpro_bench.compat.runtime_info import RuntimeInfoHook
+from mixpro_bench.config import config_hash
 from mixpro_bench.errors import UserError
 from mixpro_bench.registry import RUNNERS
 
@@ -60,6 +63,11 @@ class Runner(EngineRunner):
 
     _resuming = False
 
+    @cached_property
+    def config_sha256(self) -> str:
+        """The hash of this run's config."""
+        return config_hash(self.cfg)
+
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
         """Join the process group before mmengine tries to with GPUs."""
         init_without_gpu(self._launcher, env_cfg.get("dist_cfg", {}))
@@ -86,7 +94,23 @@ class Runner(EngineRunner):
         }
         if ours["step_seed"] is None:
             del ours["step_seed"]
+        for name, key in (("checkpoint", "by_epoch"), ("logger", "log_metric_by_epoch")):
+            hook = ours.get(name, {"type": "LoggerHook"} if name == "logger" else None)
+            if isinstance(hook, dict):
+                ours[name] = {key: self._by_epoch(), **hook}
         super().register_default_hooks({name: _renamed(hook, _HOOKS) for name, hook in ours.items()})
+
+    def build_log_processor(self, log_processor: Any) -> Any:
+        """Build the log processor; whether it counts epochs follows the training loop."""
+        if isinstance(log_processor, dict):
+            log_processor = {"by_epoch": self._by_epoch(), **log_processor}
+        return super().build_log_processor(log_processor)
+
+    def _by_epoch(self) -> bool:
+        loop = self._train_loop
+        if not isinstance(loop, dict):
+            return True
+        return "Iter" not in loop["type"] if isinstance(loop.get("type"), str) else bool(loop.get("by_epoch", True))
 
     def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
         """Build the optimizer wrapper, ours in place of mmengine's."""
@@ -231,8 +255,6 @@ class Runner(EngineRunner):
         save_checkpoint(checkpoint, Path(out_dir) / filename)
 
     def _meta(self, meta: dict[str, Any], by_epoch: bool) -> dict[str, Any]:
-        from mixpro_bench.config import config_hash
-
         meta.setdefault("epoch", self.epoch + 1 if by_epoch else self.epoch)
         meta.setdefault("iter", self.iter if by_epoch else self.iter + 1)
         meta.update(
@@ -244,7 +266,7 @@ class Runner(EngineRunner):
             mixpro_bench={
                 **self.cfg.get("bench", {}),
                 "seed": self.seed,
-                "config_sha256": config_hash(self.cfg),
+                "config_sha256": self.config_sha256,
                 "package_version": __version__,
             },
         )
@@ -275,10 +297,11 @@ def deterministic(dataloader: dict[str, Any], seed: int) -> dict[str, Any]:
             sampler.pop("_scope_", None)
             short = "EpochSampler"
         if short == "EpochSampler":
-            batch = dataloader.get("batch_size") or (dataloader.get("batch_sampler") or {}).get("batch_size", 1)
-            sampler.setdefault("batch_size", batch)
+            sampler.setdefault("batch_size", dataloader.get("batch_size", 1))
             sampler["seed"] = seed
         dataloader["sampler"] = sampler
+    if isinstance(dataloader.get("batch_sampler"), dict):
+        dataloader["batch_sampler"] = {"type": skipping_batches, "inner": dataloader["batch_sampler"]}
     if isinstance(dataloader.get("dataset"), dict):
         dataloader["dataset"] = {"type": seeded_dataset, "dataset": dataloader["dataset"], "seed": seed}
     return dataloader

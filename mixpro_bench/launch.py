@@ -1,0 +1,172 @@
+"""Starting a run: from command-line arguments to a config, and from a config to a finished training."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mixpro_bench.errors import UserError
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+LOCK_NAME = ".lock"
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what every run can be told beside its config; the sub-command adds ``config`` itself."""
+    from mmengine.config import DictAction
+
+    parser.add_argument("--work-dir", metavar="DIR", help="where the run writes (default: work_dirs/<name of config>)")
+    parser.add_argument("--seed", type=int, help="the run's seed (default: the config's)")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="CHECKPOINT",
+        help="go on from the last checkpoint in the work dir, or from this one",
+    )
+    parser.add_argument("--amp", action="store_true", help="train under autocast (bfloat16 unless the config says)")
+    parser.add_argument(
+        "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config, such as a.b=3"
+    )
+    parser.add_argument(
+        "--launcher",
+        choices=("none", "pytorch", "slurm", "mpi"),
+        help="who started the processes (default: pytorch under torchrun, else none)",
+    )
+
+
+def prepare(args: argparse.Namespace) -> Config:
+    """Make the config of a run out of the arguments of `add_run_arguments` and ``args.config``.
+
+    Raises:
+        UserError: See `load_config`; also a checkpoint to resume from that does not exist, or a config that has no
+            ``optim_wrapper`` to run under ``--amp``.
+    """
+    from mixpro_bench.config import load_config
+
+    cfg = load_config(args.config, args.cfg_options)
+    cfg.launcher = args.launcher or ("pytorch" if "LOCAL_RANK" in os.environ else "none")
+    if args.work_dir is not None:
+        cfg.work_dir = str(args.work_dir)
+    elif cfg.get("work_dir") is None:
+        cfg.work_dir = str(Path("work_dirs") / Path(args.config).stem)
+    if args.seed is not None:
+        cfg.randomness = {**cfg.get("randomness", {}), "seed": args.seed}
+    if args.resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == "auto" else args.resume
+        if cfg.load_from is not None and not Path(cfg.load_from).is_file():
+            raise UserError(f"--resume names {cfg.load_from}, which does not exist: leave it empty for the last one")
+    if args.amp:
+        _use_amp(cfg)
+    return cfg
+
+
+def run_training(cfg: Config) -> None:
+    """Train as the config says, alone in its work dir.
+
+    Raises:
+        UserError: The work dir is in use, or an input turns out to be wrong while the run is built.
+    """
+    from mixpro_bench import compat
+
+    compat.install()
+    from mmengine.registry import RUNNERS
+
+    if cfg.get("work_dir") is None:
+        raise UserError("the config has no work_dir: set it, or give --work-dir")
+    cfg.setdefault("runner_type", "mixpro_bench.Runner")
+    with locked(cfg.work_dir), clear_errors():
+        try:
+            RUNNERS.build(cfg).train()
+        finally:
+            _leave_group()
+
+
+@contextmanager
+def locked(work_dir: str | os.PathLike[str]) -> Iterator[None]:
+    """Hold a work dir for this run; of several processes the first one holds it.
+
+    Raises:
+        UserError: Another run holds it, or it cannot be written.
+    """
+    if _rank() != 0:
+        yield
+        return
+    from filelock import FileLock, Timeout
+
+    folder = Path(work_dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK_NAME, timeout=0)
+        lock.acquire()
+    except Timeout as error:
+        raise UserError(f"work dir {folder} is in use by another run: wait for it, or give another --work-dir") from error
+    except OSError as error:
+        raise UserError(f"work dir {folder} cannot be written: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """Turn what a wrong input makes mmengine raise into a `UserError`; other errors pass as they are."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise UserError("the GPU is out of memory: lower train_dataloader.batch_size, or use --amp") from error
+    except Exception as error:
+        sentence = _sentence(error)
+        if sentence is None:
+            raise
+        raise UserError(sentence) from error
+
+
+def _sentence(error: BaseException) -> str | None:
+    """Find the sentence for the user in an error and the errors it came from."""
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
+        chain.append(cause)
+    # mmengine raises each error again with the name of the class that was built: the innermost is the plain one.
+    for inner in reversed(chain):
+        if isinstance(inner, UserError):
+            return str(inner)
+    text = str(error.args[0]) if error.args else str(error)
+    if isinstance(error, KeyError) and (unknown := re.search(r"(\S+) is not in the (\S+) registry", text)):
+        return f"the config names the type '{unknown[1]}', which is not in the {unknown[2]} registry: check its spelling"
+    if isinstance(error, TypeError) and "unexpected keyword argument" in text:
+        return f"the config does not fit: {text}"
+    if isinstance(error, FileNotFoundError):
+        missing = next((e.filename for e in chain if isinstance(e, FileNotFoundError) and e.filename), None) or text
+        return f"{missing} does not exist: check the data paths in the config"
+    return None
+
+
+def _use_amp(cfg: Config) -> None:
+    wrapper = cfg.get("optim_wrapper")
+    if wrapper is None:
+        raise UserError("--amp needs an optim_wrapper in the config")
+    if str(wrapper.get("type", "OptimWrapper")).rsplit(".", 1)[-1] == "OptimWrapper":
+        wrapper["type"] = "mixpro_bench.AmpOptimWrapper"
+
+
+def _rank() -> int:
+    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")))
+
+
+def _leave_group() -> None:
+    import torch.distributed as dist
+
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
