@@ -123,9 +123,7 @@ def _compose(entry: Mapping[str, Any], path: Path, task: str, data: SuiteData, m
     return cfg
 
 
-def _run(
-    task: str, method: str, seed: int, cfg: Config, root: Path, data: SuiteData, needs: str | None = None
-) -> Run:
+def _run(task: str, method: str, seed: int, cfg: Config, root: Path, data: SuiteData, needs: str | None = None) -> Run:
     from mixpro_bench.config import config_hash
 
     facts = {"config": config_hash(cfg), "data": data.fingerprint(task)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -51,7 +52,8 @@ def test_a_suite_runs_in_order_and_ends_with_the_leaderboard(tmp_path):
         assert f"written: {tmp_path / name}" in out
         assert (tmp_path / name).is_file()
     record = read_record(tmp_path / "det/mixpro/seed0/record.json")
-    assert record.provenance.upstream_sha256 == read_record(runs[0].work_dir / "record.json").provenance.checkpoint_sha256
+    upstream = read_record(runs[0].work_dir / "record.json")
+    assert record.provenance.upstream_sha256 == upstream.provenance.checkpoint_sha256
     assert runs[0].config.read_text() == "a = 1\n"
     assert "toy done" in runs[0].log.read_text()
     table = (tmp_path / "leaderboard.md").read_text()
@@ -167,8 +169,6 @@ def start_suite(tmp_path: Path) -> tuple[subprocess.Popen, int]:
         assert time.monotonic() < deadline, "the toy run did not start"
         assert suite.poll() is None, "the suite ended"
         time.sleep(0.05)
-    import json
-
     return suite, json.loads(progress.read_text())["pid"]
 
 
