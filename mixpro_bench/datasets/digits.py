@@ -90,6 +90,8 @@ def _build(target: Path, seed: int, counts: dict[str, tuple[int, int]]) -> None:
     """Write the sets into a temporary folder beside ``target`` and rename it."""
     if target.exists():
         raise UserError(f"'{target}' exists but has no manifest.json: move it away, the built-in data goes there")
+    for stale in target.parent.glob(f".{target.name}.*/"):  # of a process that was killed: the lock is ours
+        shutil.rmtree(stale, ignore_errors=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         glyphs = {split: load_glyphs(split) for split in SPLITS}

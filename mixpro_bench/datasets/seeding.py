@@ -17,6 +17,7 @@ import torch
 from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Dataset, Sampler
 
+from mixpro_bench.errors import UserError
 from mixpro_bench.registry import DATA_SAMPLERS
 from mixpro_bench.rng import rng, seed32
 
@@ -61,6 +62,9 @@ class EpochSampler(Sampler):
         batch_size: Samples per process and step, as given to the loader.
         infinite: Go on for ever with a rising epoch, for iteration-based loops: global batches then run across the
             border of two epochs and none is cut short.
+
+    Raises:
+        UserError: The data set is empty.
     """
 
     def __init__(
@@ -72,6 +76,8 @@ class EpochSampler(Sampler):
         batch_size: int = 1,
         infinite: bool = False,
     ) -> None:
+        if not len(dataset):
+            raise UserError("the data set holds no samples: correct its folder, annotation file or filter_cfg")
         self.rank, self.world_size = get_dist_info()
         self.dataset = dataset
         self.seed = sync_random_seed() if seed is None else int(seed)

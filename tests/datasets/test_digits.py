@@ -49,6 +49,13 @@ def test_processes_wait_for_each_other(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [digits.set_name(counts=SMALL)]
 
 
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    stale = tmp_path / f".{digits.set_name(counts=SMALL)}.abc123" / "cls"
+    stale.mkdir(parents=True)
+    digits.build_digits(tmp_path, counts=SMALL)
+    assert not stale.parent.exists()
+
+
 def test_test_digits_are_in_no_training_scene() -> None:
     train, val = load_glyphs("train"), load_glyphs("val")
     assert not set(train.rows) & set(val.rows)

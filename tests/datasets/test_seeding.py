@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Dataset
 
 from mixpro_bench.datasets.seeding import EpochIndex, EpochSampler, SeededDataset
+from mixpro_bench.errors import UserError
 from mixpro_bench.registry import DATA_SAMPLERS
 
 sizes = st.integers(1, 40)
@@ -144,6 +145,11 @@ def test_wrapper_is_transparent() -> None:
     dataset.pipeline = "exchanged"
     assert dataset.dataset.pipeline == "exchanged"
     assert not hasattr(dataset, "full_init")
+
+
+def test_empty_data_are_refused() -> None:
+    with pytest.raises(UserError, match="holds no samples"):
+        sampler(0)
 
 
 def test_built_from_a_config() -> None:
