@@ -1,8 +1,7 @@
 """Reading attention beside the fused kernel: nothing is un-fused, nothing is left behind.
 
-`attend` does what ``timm.layers.Attention.forward`` does, and returns what was asked for next to the result. A row of
-the attention matrix costs one small product with the keys at hand. The product of the whole matrix with one vector per
-image, as TL-Align needs it, rides through the fused kernel as extra value channels.
+A row of the attention matrix costs one small product with the keys at hand. The product of the whole matrix with one
+number per token, as TL-Align needs it, rides through the fused kernel as extra value channels.
 """
 
 from __future__ import annotations
@@ -12,18 +11,21 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from timm.layers import Attention
+from timm.models.cait import ClassAttn
 from torch import Tensor
+
+Read = Literal["cls", "mean"]
 
 # The fused kernels want queries, keys and values of one width, a multiple of 8.
 EXTRA_CHANNELS = 8
 
 
 @torch.no_grad()
-def attention_row(q: Tensor, k: Tensor, scale: float, read: Literal["cls", "mean"], prefix: int) -> Tensor:
+def attention_row(q: Tensor, k: Tensor, scale: float, read: Read, prefix: int) -> Tensor:
     """Return how much each patch token is attended to, averaged over heads.
 
     Args:
-        q: Queries, shape (B, heads, 1 + N, d).
+        q: Queries, shape (B, heads, prefix + N, d).
         k: Keys, same shape.
         scale: Factor on the products, d ** -0.5.
         read: ``"cls"``: by the class token, the first one. ``"mean"``: by the patch tokens, on average
@@ -31,62 +33,102 @@ def attention_row(q: Tensor, k: Tensor, scale: float, read: Literal["cls", "mean
         prefix: Number of tokens before the patch tokens.
 
     Returns:
-        float32, shape (B, N); a row of the softmax without the columns of the prefix tokens, so sums are below one.
+        float32, shape (B, N); a row of the softmax without the columns of the prefix tokens, so sums are at most one.
     """
     with torch.autocast(q.device.type, enabled=False):
-        query = q[:, :, :1] if read == "cls" else q[:, :, prefix:]
-        weights = (query.float() * scale @ k.float().transpose(-2, -1)).softmax(dim=-1)
-        return weights[..., prefix:].mean(dim=(1, 2))
+        if read == "cls":
+            weights = (q[:, :, :1].float() * scale @ k.float().transpose(-2, -1)).softmax(dim=-1)
+            return weights[..., prefix:].mean(dim=(1, 2))
+        # Head by head: all heads' N x N matrices at once would be the largest tensor of the whole step.
+        rows = [
+            (query.float() * scale @ key.float().transpose(-2, -1)).softmax(dim=-1)[..., prefix:].mean(dim=1)
+            for query, key in zip(q[:, :, prefix:].unbind(1), k.unbind(1), strict=True)
+        ]
+        return torch.stack(rows).mean(dim=0)
+
+
+def carry(
+    q: Tensor, k: Tensor, v: Tensor, share: Tensor, *, scale: float, dropout: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Run fused attention, and multiply one number per key by the attention matrix on the way.
+
+    Args:
+        q: Queries, shape (B, heads, Nq, d).
+        k: Keys, shape (B, heads, Nk, d).
+        v: Values, shape (B, heads, Nk, d).
+        share: One number per key, shape (B, Nk).
+        scale: Factor on the products.
+        dropout: Attention dropout of the features; it does not touch the share.
+
+    Returns:
+        The attended values (B, heads, Nq, d); ``S @ share`` (B, Nq), float32 and detached, where S is the attention
+        matrix averaged over heads.
+    """
+    if dropout:
+        out = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scale)
+        return out, carry_alone(q, k, share, scale=scale)
+    d = v.shape[-1]
+    rider = share.to(v.dtype)[:, None, :, None].expand(*v.shape[:-1], EXTRA_CHANNELS)
+    q, k = F.pad(q, (0, EXTRA_CHANNELS)), F.pad(k, (0, EXTRA_CHANNELS))
+    wide = F.scaled_dot_product_attention(q, k, torch.cat((v, rider), dim=-1), scale=scale)
+    return wide[..., :d], wide[..., d].detach().float().mean(dim=1)
+
+
+@torch.no_grad()
+def carry_alone(q: Tensor, k: Tensor, share: Tensor, *, scale: float) -> Tensor:
+    """Return ``S @ share`` of `carry` in a call of its own."""
+    rider = share.to(q.dtype)[:, None, :, None].expand(k.shape)
+    return F.scaled_dot_product_attention(q, k, rider, scale=scale)[..., 0].float().mean(dim=1)
 
 
 def attend(
-    attn: Attention,
-    x: Tensor,
-    *,
-    read: Literal["cls", "mean"] | None = None,
-    prefix: int = 1,
-    share: Tensor | None = None,
+    attn: Attention, x: Tensor, *, read: Read | None = None, prefix: int = 1, share: Tensor | None = None
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Run one attention layer, and read from it.
+    """Do what ``timm.layers.Attention.forward`` does, and read from it.
 
     Args:
         attn: The layer.
-        x: Tokens, shape (B, 1 + N, C).
+        x: Tokens, shape (B, prefix + N, C).
         read: Whose row of the attention matrix to return, if any.
         prefix: Number of tokens before the patch tokens.
-        share: One number per token, shape (B, 1 + N).
+        share: One number per token, shape (B, prefix + N).
 
     Returns:
-        The layer's output (B, 1 + N, C); the row (B, N) or None; ``S @ share`` (B, 1 + N) or None, where S is the
-        attention matrix averaged over heads. Row and share are detached.
+        The layer's output (B, prefix + N, C); the row (B, N) or None; ``S @ share`` (B, prefix + N) or None, where S is
+        the attention matrix averaged over heads. Row and share are detached.
     """
     b, n, _ = x.shape
     qkv = attn.qkv(x).reshape(b, n, 3, attn.num_heads, attn.head_dim).permute(2, 0, 3, 1, 4)
     q, k, v = qkv.unbind(0)
     q, k = attn.q_norm(q), attn.k_norm(k)
-    row = attention_row(q.detach(), k.detach(), attn.scale, read, prefix) if read else None
+    row = attention_row(q, k, attn.scale, read, prefix) if read else None
     dropout = attn.attn_drop.p if attn.training else 0.0
-    mixed_share = None
+    mixed = None
     if share is None:
         out = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=attn.scale)
-    elif dropout:
-        out = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=attn.scale)
-        mixed_share = _share_alone(q, k, share, attn.scale)
     else:
-        rider = share.to(v.dtype)[:, None, :, None].expand(b, attn.num_heads, n, EXTRA_CHANNELS)
-        q, k = F.pad(q, (0, EXTRA_CHANNELS)), F.pad(k, (0, EXTRA_CHANNELS))
-        wide = F.scaled_dot_product_attention(q, k, torch.cat((v, rider), dim=-1), scale=attn.scale)
-        out = wide[..., : attn.head_dim]
-        mixed_share = wide[..., attn.head_dim].detach().float().mean(dim=1)
+        out, mixed = carry(q, k, v, share, scale=attn.scale, dropout=dropout)
     out = attn.norm(out.transpose(1, 2).reshape(b, n, attn.attn_dim))
     if attn.gate is not None:
         out = out * attn.gate(x).sigmoid()
-    return attn.proj_drop(attn.proj(out)), row, mixed_share
+    return attn.proj_drop(attn.proj(out)), row, mixed
 
 
 @torch.no_grad()
-def _share_alone(q: Tensor, k: Tensor, share: Tensor, scale: float) -> Tensor:
-    """Return ``S @ share`` in a call of its own: attention dropout must not touch labels."""
-    b, heads, n, d = q.shape
-    rider = share.to(q.dtype)[:, None, :, None].expand(b, heads, n, d)
-    return F.scaled_dot_product_attention(q, k, rider, scale=scale)[..., 0].float().mean(dim=1)
+def class_row(attn: ClassAttn, x: Tensor) -> Tensor:
+    """Return the class token's row of a class-attention layer (CaiT, XCiT), averaged over heads.
+
+    Queries and keys are computed once more, of one layer whose only query is the class token: cheaper than to know
+    the layers that contain it.
+
+    Args:
+        attn: The layer.
+        x: Its normalised input, class token first, shape (B, 1 + N, C).
+
+    Returns:
+        float32, rows sum to one, shape (B, 1 + N).
+    """
+    b, n, c = x.shape
+    q = attn.q(x[:, :1]).reshape(b, 1, attn.num_heads, -1).transpose(1, 2)
+    k = attn.k(x).reshape(b, n, attn.num_heads, c // attn.num_heads).transpose(1, 2)
+    return attention_row(q, k, attn.scale, "cls", prefix=0)

@@ -13,6 +13,7 @@ from typing import Literal
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from mixpro_bench.backbones.cam import Cam
 from mixpro_bench.errors import UserError
 
 ImportanceKind = Literal["cls", "class_attn", "mean_attn", "cam"]
@@ -59,6 +60,7 @@ class Output:
         importance: Non-negative weight of every token, detached, float32, sum 1 per image, shape (B, h, w).
         share: Share of A that has reached the readout (class token or pooled tokens), detached, shape (B,).
         tokens: Patch tokens after the final norm, shape (B, C, h, w).
+        cam: In place of ``importance`` for the kind ``"cam"``: it depends on labels, which a backbone does not know.
         aux_losses: Losses of systems that train with their own.
     """
 
@@ -66,6 +68,7 @@ class Output:
     importance: Tensor | None = None
     share: Tensor | None = None
     tokens: Tensor | None = None
+    cam: Cam | None = None
     aux_losses: Mapping[str, Tensor] = field(default_factory=dict)
 
 
@@ -80,7 +83,7 @@ class Backbone(BaseModule):
         out_strides: Pixels per cell of each map of `features`.
         importance_kinds: Kinds of importance the backbone can give; the first is its own.
         gives_share: Whether the share of A can be carried through its blocks.
-        num_layers: Number of layer ids, stem and readout included.
+        num_layers: Number of layer ids, stem and readout included (also where ``dense=True`` leaves the readout out).
     """
 
     dense: bool = False

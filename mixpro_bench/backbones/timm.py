@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 
 import timm
-from timm.models import VisionTransformer, group_parameters
+import torch
+from timm.models import Cait, VisionTransformer, Xcit
+from timm.models._manipulate import group_with_matcher
 from torch import Tensor, nn
 
+from mixpro_bench.backbones.cait import CaiT
 from mixpro_bench.backbones.contract import Backbone, Need, Output, Share
+from mixpro_bench.backbones.family import Family
 from mixpro_bench.backbones.vit import ViT
+from mixpro_bench.backbones.xcit import XCiT
 from mixpro_bench.errors import UserError
 from mixpro_bench.registry import MODELS
 
 # timm class -> the family that knows how to run it and read from it.
-FAMILIES: dict[type[nn.Module], type] = {VisionTransformer: ViT}
+FAMILIES: dict[type[nn.Module], type[Family]] = {
+    VisionTransformer: ViT,
+    Cait: CaiT,
+    Xcit: XCiT,
+}
 
 
-def family_of(name: str) -> type:
+def family_of(name: str) -> type[Family]:
     """Return the family of a timm model name, found by building the model without memory.
 
     Raises:
         UserError: If timm does not know the name, or this package does not know the model's class.
     """
     if not timm.is_model(name):
-        close = timm.list_models(f"*{name.split('_')[0]}*")[:5]
+        close = difflib.get_close_matches(name, timm.list_models(), n=3)
         near = f"; near it: {', '.join(close)}" if close else ""
         raise UserError(f"model.backbone.name={name!r} is no timm model{near}")
-    import torch
-
     with torch.device("meta"):
         model = timm.create_model(name)
     for cls, family in FAMILIES.items():
@@ -42,19 +50,21 @@ def family_of(name: str) -> type:
 class TimmBackbone(Backbone):
     """A timm model behind the backbone contract.
 
-    The parameters live under ``model.``, with timm's own names, in every use.
+    The parameters live under ``model.``, with timm's own names, in every use. With ``dense=True`` those that no feature
+    map depends on (class attention, for instance) stay, so that a checkpoint fits whole, but are not trained.
 
     Args:
         name: timm model name, such as ``deit_tiny_patch16_224``.
         num_classes: Size of the classifier; ignored with ``dense=True``.
         dense: Return feature maps from ``forward``, without a classifier.
-        out_indices: Which blocks (plain ViTs) or stages give the feature maps; the default is four, evenly spread.
+        out_indices: Which blocks (plain models) or stages (hierarchical ones) give the feature maps; the default is
+            four, evenly spread.
         grad_checkpointing: Recompute activations in the backward pass to save memory.
         init_cfg: Usually ``dict(type='mixpro_bench.Handover', checkpoint=...)``.
         **timm_kwargs: Passed to ``timm.create_model`` (``img_size``, ``patch_size``, ``drop_path_rate``, ...).
 
     Raises:
-        UserError: If the model is unknown, or the image size is no multiple of the patch size.
+        UserError: If the model or an argument is unknown, or the image size is no multiple of the patch size.
     """
 
     def __init__(
@@ -74,26 +84,37 @@ class TimmBackbone(Backbone):
         self.dense = dense
         self.num_classes = 0 if dense else num_classes
         _check_sizes(name, timm_kwargs)
-        self.model = timm.create_model(name, num_classes=self.num_classes, **family.arguments(dense), **timm_kwargs)
-        if grad_checkpointing:
-            self.model.set_grad_checkpointing()
+        if not family.fixed_size:
+            timm_kwargs.pop("img_size", None)
+        try:
+            self.model = timm.create_model(
+                name, num_classes=self.num_classes, **{**family.arguments(dense), **timm_kwargs}
+            )
+        except TypeError as error:
+            raise UserError(f"model.backbone: timm's {name} refuses an argument: {error}") from error
         # A plain attribute in a tuple: the family refers to the model, which must not be registered twice.
-        self._family = (family(self.model),)
+        self._family = (family(self.model, dense),)
+        self.family.grad_checkpointing = grad_checkpointing
         self.patch_size = self.family.patch_size
         self.embed_dim = self.family.embed_dim
         self.importance_kinds = self.family.importance_kinds
         self.gives_share = self.family.gives_share
         self.out_indices, self.out_channels, self.out_strides = self.family.maps(out_indices)
-        self._layer_ids = group_parameters(self.model, self.model.group_matcher(coarse=False), reverse=True)
+        self._layer_ids = _layer_ids(self.model)
         self.num_layers = 1 + max(self._layer_ids.values())
+        if dense:
+            for parameter_name, parameter in self.model.named_parameters():
+                if parameter_name.split(".")[0] in self.family.readout:
+                    parameter.requires_grad_(False)
 
     @property
-    def family(self):
+    def family(self) -> Family:
         """What knows how to run this kind of model."""
         return self._family[0]
 
     def classify(self, x: Tensor, need: Need, share: Share | None) -> Output:
         """Return logits and what ``need`` asks for."""
+        self.check(need)
         return self.family.classify(x, need, share)
 
     def features(self, x: Tensor) -> list[Tensor]:
@@ -103,6 +124,12 @@ class TimmBackbone(Backbone):
     def layer_id(self, name: str) -> int:
         """Return the depth of a parameter named as in ``named_parameters`` of this module."""
         return self._layer_ids[name.removeprefix("model.")]
+
+
+def _layer_ids(model: nn.Module) -> dict[str, int]:
+    # A name that no rule matches lands where the classifier does: depths are the same with and without one.
+    names = [(name, None) for name, _ in model.named_parameters()] + [("the readout", None)]
+    return group_with_matcher(names, model.group_matcher(coarse=False), reverse=True)
 
 
 def _check_sizes(name: str, kwargs: dict) -> None:
