@@ -107,7 +107,7 @@ def test_coco_file_is_exact(small: Path, split: str) -> None:
             picture = cv2.imread(str(small / "det" / split / image["file_name"]))
             assert picture.shape == (image["height"], image["width"], 3) == (96, 96, 3)
             found = truth.loadAnns(truth.getAnnIds(image["id"]))
-            assert 1 <= len(found) <= 4
+            assert 2 <= len(found) <= 4
         for annotation in truth.anns.values():
             mask = truth.annToMask(annotation)
             rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
