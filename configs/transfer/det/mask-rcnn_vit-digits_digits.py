@@ -7,6 +7,7 @@ _base_ = [
     "../../_base_/models/mask-rcnn.py",
     "../../_base_/backbones/vit_digits.py",
     "../../_base_/datasets/digits_det.py",
+    "../../_base_/schedules/digits_transfer.py",
     "../../_base_/runtime.py",
 ]
 
@@ -46,17 +47,3 @@ model = dict(
     ),
     test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=100), rcnn=dict(max_per_img=50)),
 )
-
-train_cfg = dict(_delete_=True, type="IterBasedTrainLoop", max_iters=160, val_interval=160)
-val_cfg = dict(type="ValLoop")
-optim_wrapper = dict(
-    _delete_=True,
-    type="OptimWrapper",
-    constructor="mixpro_bench.ParamGroups",
-    optimizer=dict(type="AdamW", lr=1e-3, weight_decay=0.05),
-    clip_grad=dict(max_norm=5.0),
-)
-param_scheduler = [
-    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=20),
-    dict(type="CosineAnnealingLR", by_epoch=False, begin=20, end=160, eta_min_ratio=0.01),
-]
