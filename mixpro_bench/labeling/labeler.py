@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from mixpro_bench.backbones.contract import Need, Output
 from mixpro_bench.errors import UserError
-from mixpro_bench.mixing.batch import MixedBatch
+from mixpro_bench.mixing.batch import MixedBatch, Mixer
 from mixpro_bench.mixing.region import ShareMode
 
 Losses = dict[str, Tensor]
@@ -60,9 +61,23 @@ def mixed_cross_entropy(logits: Tensor, mixed: MixedBatch, lam: Tensor, smoothin
         return (lam * a + (1 - lam) * b).mean()
 
 
-def attention_lambda(
-    importance: Tensor, mixed: MixedBatch, mode: ShareMode = "area"
-) -> tuple[Tensor, Tensor]:
+def target_loss(logits: Tensor, target: Tensor, loss: Literal["ce", "bce"]) -> Tensor:
+    """Return cross-entropy or binary cross-entropy to dense targets.
+
+    Args:
+        logits: Shape (B, K).
+        target: Shape (B, K).
+        loss: ``"ce"``: soft-target cross-entropy, averaged over the batch. ``"bce"``: averaged over classes too
+            (timm's ``BinaryCrossEntropy``).
+    """
+    with torch.autocast(logits.device.type, enabled=False):
+        z = logits.float()
+        if loss == "bce":
+            return F.binary_cross_entropy_with_logits(z, target)
+        return -(target * z.log_softmax(dim=1)).sum(dim=1).mean()
+
+
+def attention_lambda(importance: Tensor, mixed: MixedBatch, mode: ShareMode = "area") -> tuple[Tensor, Tensor]:
     """Return the share of the importance that lies on A, and where it could not be told.
 
     Args:
@@ -91,16 +106,41 @@ def check_smoothing(smoothing: float) -> None:
         raise UserError(f"label smoothing={smoothing} lies outside [0, 1)")
 
 
+def check_loss(loss: str) -> None:
+    """Refuse a loss that is neither ``"ce"`` nor ``"bce"``.
+
+    Raises:
+        UserError: Naming the value.
+    """
+    if loss not in ("ce", "bce"):
+        raise UserError(f"labeler loss={loss!r}: use 'ce' or 'bce'")
+
+
+def check_local(labeler: Labeler, mixer: Mixer) -> None:
+    """Refuse a mixer whose images show A and B everywhere in one proportion: no label can follow the places of A.
+
+    Raises:
+        UserError: Naming both.
+    """
+    if not mixer.local:
+        raise UserError(
+            f"{type(labeler).__name__} labels on {type(mixer).__name__} images make no sense: no place of the image "
+            "belongs to one of the two; use labeler=dict(type='AreaLabel')"
+        )
+
+
 class Labeler(nn.Module):
     """Turns a mixed batch and the model's output into losses.
 
     Attributes:
         need: What it wants read out of the forward pass on the mixed images.
         needs_unmixed: What it wants of a forward pass on the unmixed images, or None for no such pass.
+        needs_aux: Names of the per-sample tensors that the data must bring along beside images and labels.
     """
 
     need: Need = Need()
     needs_unmixed: Need | None = None
+    needs_aux: tuple[str, ...] = ()
 
     def setup(self, dim: int, num_classes: int) -> None:
         """Make what depends on the backbone, such as heads of its own; called once, when the model is built.
@@ -110,7 +150,7 @@ class Labeler(nn.Module):
             num_classes: Number of classes K.
         """
 
-    def check(self, mixer) -> None:
+    def check(self, mixer: Mixer) -> None:
         """Refuse a mixer that this labeler cannot serve, when the config is built.
 
         Raises:

@@ -15,11 +15,12 @@ from mixpro_bench.labeling.labeler import (
     Losses,
     Stats,
     attention_lambda,
+    check_local,
     check_smoothing,
     mix_targets,
     mixed_cross_entropy,
 )
-from mixpro_bench.mixing.batch import MixedBatch
+from mixpro_bench.mixing.batch import MixedBatch, Mixer
 from mixpro_bench.registry import LABELERS
 
 
@@ -68,13 +69,15 @@ class PAL(Labeler):
         self.detach = detach
         self.need = Need(importance=importance)
 
+    def check(self, mixer: Mixer) -> None:
+        """Refuse a mixer without places; see `Labeler.check`."""
+        check_local(self, mixer)
+
     def forward(self, mixed: MixedBatch, out: Output, unmixed: Output | None = None) -> tuple[Losses, Stats]:
         """Return the loss; see `Labeler.forward`."""
         with torch.autocast(out.logits.device.type, enabled=False):
             lam_attention, stood_in = attention_lambda(out.importance, mixed)
-            target = mix_targets(
-                mixed.labels_a, mixed.labels_b, mixed.lam_area, out.logits.shape[1], self.smoothing
-            )
+            target = mix_targets(mixed.labels_a, mixed.labels_b, mixed.lam_area, out.logits.shape[1], self.smoothing)
             factor = progressive_factor(out.logits.detach() if self.detach else out.logits, target)
             lam = progressive_lambda(factor, lam_attention, mixed.lam_area)
         loss = mixed_cross_entropy(out.logits, mixed, lam, self.loss_smoothing)

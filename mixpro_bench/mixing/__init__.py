@@ -5,6 +5,9 @@ from mixpro_bench.mixing.maskmix import MaskMix
 from mixpro_bench.mixing.mixup import CutMix, Mixup, NoMix
 from mixpro_bench.mixing.policy import Branch, MixPolicy, Place
 from mixpro_bench.mixing.region import BoxRegion, ConstantRegion, GridRegion, Region
+from mixpro_bench.mixing.smmix import SMMix
+from mixpro_bench.mixing.tokencutmix import TokenCutMix
+from mixpro_bench.mixing.tokenmix import TokenMix
 
 __all__ = [
     "BoxRegion",
@@ -20,4 +23,7 @@ __all__ = [
     "NoMix",
     "Place",
     "Region",
+    "SMMix",
+    "TokenCutMix",
+    "TokenMix",
 ]

@@ -29,7 +29,8 @@ class MixedBatch:
         partner: Row of the partner in the batch, shape (B,).
         region: Where A is.
         method: Name of the mixer that made it.
-        aux: What a particular labeler needs in addition, such as a teacher's maps.
+        aux: What a particular labeler needs in addition, such as a teacher's maps; what the batch brought along as
+            ``name`` stands here as ``name_a`` and ``name_b``.
     """
 
     inputs: Tensor
@@ -49,9 +50,13 @@ class Mixer(ABC):
         pairs: ``"shuffle"``: a random permutation per mixing group (fixed points allowed). ``"flip"``: the group in
             reverse order, as timm does; needs an even group.
         needs_unmixed: What the mixer must see of the unmixed images first (SMMix), if anything.
+        local: Whether each place of the mixed image shows one image only, so that labels can follow attention.
+        moves: Whether B's content may end up elsewhere than where it was in B.
     """
 
     pairs: str = "flip"
+    local: bool = True
+    moves: bool = False
     needs_unmixed: Need | None = None
 
     @property
@@ -78,8 +83,12 @@ class Mixer(ABC):
             aux: Further per-sample tensors of the batch, such as a teacher's maps.
         """
 
-    def check(self, image_size: tuple[int, int], patch_size: int) -> None:  # noqa: B027
-        """Refuse, when the config is built, an image size or model patch that the mixer cannot serve.
+    def setup(self, image_size: tuple[int, int] | None, patch_size: int) -> None:  # noqa: B027
+        """Fit the mixer to the model, or refuse; called once, when the model is built.
+
+        Args:
+            image_size: Height and width of the training images, None if not known yet.
+            patch_size: Pixels per token side of the model.
 
         Raises:
             UserError: Naming the values and the way out.
@@ -98,17 +107,31 @@ def partners(generators: Sequence[np.random.Generator], batch: int, pairs: str) 
         int64, shape (batch,).
 
     Raises:
-        UserError: If flipping would pair a sample with itself.
+        UserError: If there is nobody to pair a sample with.
     """
     size = group_size(batch, len(generators))
+    check_group(size, pairs)
     if pairs == "flip":
-        if size % 2:
-            raise UserError(
-                f"this mixing method pairs samples two by two, but the mixing group has {size} samples: "
-                "use an even train_dataloader.batch_size (or mix_group)"
-            )
         return np.concatenate([start + np.arange(size)[::-1] for start in range(0, batch, size)])
     return np.concatenate([g.permutation(size) + i * size for i, g in enumerate(generators)])
+
+
+def check_group(size: int, pairs: str) -> None:
+    """Refuse a mixing group in which a sample would be left without a partner.
+
+    Raises:
+        UserError: If the group is odd and pairs are formed by reversing it, or has one sample.
+    """
+    if pairs == "flip" and size % 2:
+        raise UserError(
+            f"this mixing method pairs samples two by two, but the mixing group has {size} samples: "
+            "use an even train_dataloader.batch_size (or mix_group)"
+        )
+    if pairs == "shuffle" and size < 2:
+        raise UserError(
+            "this mixing method needs pairs, but the mixing group has one sample: "
+            "use train_dataloader.batch_size (or mix_group) of at least 2"
+        )
 
 
 def group_size(batch: int, groups: int) -> int:
@@ -120,6 +143,14 @@ def group_size(batch: int, groups: int) -> int:
     if batch % groups:
         raise UserError(f"{groups} mixing groups do not divide {batch} samples: mix_group must divide the batch size")
     return batch // groups
+
+
+def pair_aux(aux: Mapping[str, Tensor] | None, partner: Tensor) -> dict[str, Tensor]:
+    """Return per-sample tensors ``name`` as those of A, ``name_a``, and of B, ``name_b``."""
+    pairs = {}
+    for name, value in (aux or {}).items():
+        pairs[f"{name}_a"], pairs[f"{name}_b"] = value, value[partner]
+    return pairs
 
 
 def to_device(array: np.ndarray, device: torch.device) -> Tensor:
@@ -135,4 +166,4 @@ def unmixed_batch(images: Tensor, labels: Tensor, aux: Mapping[str, Tensor] | No
     lam = torch.ones(len(images), dtype=torch.float32, device=images.device)
     own = torch.arange(len(images), device=images.device)
     region = ConstantRegion(lam, (images.shape[-2], images.shape[-1]))
-    return MixedBatch(images, labels, labels, lam, own, region, "none", aux or {})
+    return MixedBatch(images, labels, labels, lam, own, region, "none", pair_aux(aux, own))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mixpro_bench.backbones.contract import Output
 from mixpro_bench.errors import UserError
-from mixpro_bench.mixing.batch import MixedBatch, Mixer, group_size, partners, to_device
+from mixpro_bench.mixing.batch import MixedBatch, Mixer, group_size, pair_aux, partners, to_device
 from mixpro_bench.mixing.cells import paste_cells
 from mixpro_bench.mixing.region import GridRegion
 from mixpro_bench.registry import BATCH_AUGMENTS
@@ -105,8 +105,8 @@ class MaskMix(Mixer):
         self.alpha = alpha
         self.area = area
 
-    def check(self, image_size: tuple[int, int], patch_size: int) -> None:
-        """Refuse a mask patch that would cut tokens in two; see `Mixer.check`."""
+    def setup(self, image_size: tuple[int, int] | None, patch_size: int) -> None:
+        """Refuse a mask patch that would cut tokens in two; see `Mixer.setup`."""
         if self.mask_patch % patch_size:
             near = max(patch_size, self.mask_patch // patch_size * patch_size)
             raise UserError(
@@ -118,8 +118,7 @@ class MaskMix(Mixer):
         """Mix a batch with given draws."""
         h, w = images.shape[-2:]
         rows, columns = grid_side(h, self.mask_patch), grid_side(w, self.mask_patch)
-        kept_host = kept_cells(draws, rows, columns)
-        kept = to_device(kept_host, images.device)
+        kept = to_device(kept_cells(draws, rows, columns), images.device)
         partner = to_device(draws.partner.astype(np.int64), images.device)
         region = GridRegion(kept, self.mask_patch, (h, w))
         lam = region.area() if self.area == "pixel" else kept.float().mean(dim=(1, 2))
@@ -131,7 +130,7 @@ class MaskMix(Mixer):
             partner=partner,
             region=region,
             method=self.name,
-            aux=aux or {},
+            aux=pair_aux(aux, partner),
         )
 
     def __call__(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mixpro_bench.backbones.contract import Output
 from mixpro_bench.errors import UserError
-from mixpro_bench.mixing.batch import MixedBatch, Mixer, group_size, partners, to_device, unmixed_batch
+from mixpro_bench.mixing.batch import MixedBatch, Mixer, group_size, pair_aux, partners, to_device, unmixed_batch
 from mixpro_bench.mixing.region import BoxRegion, ConstantRegion
 from mixpro_bench.registry import BATCH_AUGMENTS
 
@@ -54,23 +54,34 @@ def boxes(draws: BoxDraws, h: int, w: int) -> np.ndarray:
     return np.stack((top, bottom, left, right), axis=1).astype(np.int64)
 
 
-def paste_boxes(images: Tensor, partner: Tensor, boxes: np.ndarray) -> Tensor:
+def paste_boxes(images: Tensor, partner: np.ndarray, boxes: np.ndarray) -> Tensor:
     """Paste each partner's box over the image, at its place.
 
     The boxes are known on the host and equal within a mixing group, so every group is one rectangular copy.
 
     Args:
         images: Shape (B, 3, H, W).
-        partner: Row of the partner, shape (B,).
+        partner: Row of the partner, on the host, shape (B,).
         boxes: Top, bottom, left, right, half open, on the host, shape (B, 4).
 
     Returns:
         New tensor, shape (B, 3, H, W).
     """
-    mixed = images.clone()
-    for first, last in runs(boxes):
-        top, bottom, left, right = boxes[first]
-        mixed[first:last, :, top:bottom, left:right] = images[partner[first:last], :, top:bottom, left:right]
+    mixed = images.clone(memory_format=torch.contiguous_format)
+    groups = runs(boxes)
+    # Where partners stay among themselves, sample giver[j] of a group takes the box of sample j: a copy without a
+    # temporary in between.
+    order = np.concatenate([np.argsort(partner[first:last], kind="stable") for first, last in groups])
+    start = np.concatenate([np.full(last - first, first) for first, last in groups])
+    closed = bool((partner[order + start] == np.arange(len(partner))).all())
+    rows = to_device((order if closed else partner).astype(np.int64), images.device)
+    for first, last in groups:
+        top, bottom, left, right = boxes[first].tolist()
+        place = mixed[first:last, :, top:bottom, left:right]
+        if closed:
+            place.index_copy_(0, rows[first:last], images[first:last, :, top:bottom, left:right])
+        else:
+            place.copy_(images[rows[first:last], :, top:bottom, left:right])
     return mixed
 
 
@@ -101,6 +112,7 @@ class NoMix(Mixer):
     """Leaves images alone."""
 
     pairs = "self"
+    local = False
 
     @property
     def name(self) -> str:
@@ -127,6 +139,8 @@ class Mixup(Mixer):
         alpha: Parameter of the Beta distribution of lambda.
     """
 
+    local = False
+
     def __init__(self, alpha: float = 0.8) -> None:
         check_alpha("Mixup", alpha)
         self.alpha = alpha
@@ -137,9 +151,9 @@ class Mixup(Mixer):
         """Mix a batch with given draws."""
         weight = to_device(lam.astype(np.float32), images.device)
         rows = to_device(partner.astype(np.int64), images.device)
-        blend = torch.lerp(images[rows], images, weight.to(images.dtype)[:, None, None, None])
+        blend = images.index_select(0, rows).lerp_(images, weight.to(images.dtype)[:, None, None, None])
         region = ConstantRegion(weight, (images.shape[-2], images.shape[-1]))
-        return MixedBatch(blend, labels, labels[rows], weight, rows, region, self.name, aux or {})
+        return MixedBatch(blend, labels, labels[rows], weight, rows, region, self.name, pair_aux(aux, rows))
 
     def __call__(
         self,
@@ -175,14 +189,14 @@ class CutMix(Mixer):
         rows = to_device(draws.partner.astype(np.int64), images.device)
         area = 1 - (box[:, 1] - box[:, 0]) * (box[:, 3] - box[:, 2]) / (h * w)
         return MixedBatch(
-            inputs=paste_boxes(images, rows, box),
+            inputs=paste_boxes(images, draws.partner, box),
             labels_a=labels,
             labels_b=labels[rows],
             lam_area=to_device(area.astype(np.float32), images.device),
             partner=rows,
             region=BoxRegion(to_device(box, images.device), (h, w)),
             method=self.name,
-            aux=aux or {},
+            aux=pair_aux(aux, rows),
         )
 
     def __call__(

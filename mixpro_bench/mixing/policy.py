@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mixpro_bench.backbones.contract import Backbone, Need, Share
 from mixpro_bench.errors import UserError
-from mixpro_bench.mixing.batch import MixedBatch, Mixer
+from mixpro_bench.mixing.batch import MixedBatch, Mixer, check_group
 from mixpro_bench.registry import BATCH_AUGMENTS, LABELERS
 from mixpro_bench.rng import rng
 
@@ -77,6 +77,9 @@ class MixPolicy(nn.Module):
             raise UserError(f"policy.branches: the probabilities sum to {total:g} instead of 1")
         self.branches = built
         self.labelers = nn.ModuleList([branch.labeler for branch in built])
+        for branch in built:
+            if mix_group is not None:
+                check_group(mix_group, branch.mixer.pairs)
         self.coin = coin
         self.mix_group = mix_group
 
@@ -95,7 +98,7 @@ class MixPolicy(nn.Module):
             needs = (branch.labeler.need, branch.labeler.needs_unmixed, branch.mixer.needs_unmixed)
             for need in filter(None, needs):
                 backbone.check(need)
-            branch.mixer.check(image_size or (0, 0), backbone.patch_size)
+            branch.mixer.setup(image_size, backbone.patch_size)
             branch.labeler.setup(backbone.embed_dim, num_classes)
 
     def choose(self, place: Place) -> Branch:

@@ -57,7 +57,7 @@ def mixed_of(data: dict[str, torch.Tensor], area: str):
 @pytest.mark.parametrize("path", fixtures("mixpro_maskmix_*.npz"))
 def test_maskmix(path):
     data = load(path)
-    size, mask_patch, model_patch, batch, classes, _ = data["cfg"].tolist()
+    size, mask_patch, model_patch, _, classes, _ = data["cfg"].tolist()
     before = data["images"].clone()
     mixed = mixed_of(data, "count")
     side = grid_side(size, mask_patch)
@@ -116,10 +116,16 @@ def test_pal(path):
 @pytest.mark.parametrize("path", fixtures("mixpro_e2e_*.npz"))
 def test_end_to_end(path):
     data = load(path)
-    size, _, patch, batch, classes, _, dim, depth, heads = data["cfg"].tolist()
+    size, _, patch, _, classes, _, dim, depth, heads = data["cfg"].tolist()
     backbone = TimmBackbone(
-        "vit_tiny_patch16_224", num_classes=classes, img_size=size, patch_size=patch, embed_dim=dim, depth=depth,
-        num_heads=heads, mlp_ratio=2,
+        "vit_tiny_patch16_224",
+        num_classes=classes,
+        img_size=size,
+        patch_size=patch,
+        embed_dim=dim,
+        depth=depth,
+        num_heads=heads,
+        mlp_ratio=2,
     )
     backbone.model.load_state_dict({k[2:]: v for k, v in data.items() if k.startswith("w:")}, strict=True)
     backbone.train()

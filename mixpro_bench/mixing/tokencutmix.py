@@ -1,0 +1,107 @@
+"""Token-aligned CutMix: a box of whole tokens from the partner.
+
+Source: TL-Align (ICCV 2023, arXiv 2210.06455); Euphoria16/TL-Align, tla.py:57-80 and 135-158.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from torch import Tensor
+
+from mixpro_bench.backbones.contract import Output
+from mixpro_bench.mixing.batch import MixedBatch, group_size, pair_aux, partners, to_device
+from mixpro_bench.mixing.mixup import BoxDraws, boxes, check_alpha, paste_boxes
+from mixpro_bench.mixing.region import BoxRegion
+from mixpro_bench.mixing.tokens import TokenMixer
+from mixpro_bench.registry import BATCH_AUGMENTS
+
+# On a grid of two tokens a side nearly every box is empty: there redrawing ends here.
+MAX_DRAWS = 100
+
+
+def draw_token_boxes(
+    generators: Sequence[np.random.Generator],
+    batch: int,
+    rows: int,
+    columns: int,
+    alpha: float,
+    pairs: str = "flip",
+    empty: bool = True,
+) -> BoxDraws:
+    """Draw lambda and a box centre per group, in tokens.
+
+    Args:
+        generators: One per mixing group.
+        batch: Batch size.
+        rows: Rows of the token grid.
+        columns: Columns of the token grid.
+        alpha: Parameter of Beta(alpha, alpha).
+        pairs: How partners are chosen; see `Mixer`.
+        empty: Accept a box without a token, as released: there only a lambda of exactly 1 is drawn again
+            (tla.py:138), and boxes of side 0 or 1 end up empty.
+    """
+
+    def one(g: np.random.Generator) -> tuple[float, int, int]:
+        for _ in range(MAX_DRAWS):
+            lam, cy, cx = g.beta(alpha, alpha), int(g.integers(rows)), int(g.integers(columns))
+            top, bottom, left, right = boxes(BoxDraws(*(np.array([v]) for v in (lam, cy, cx, 0))), rows, columns)[0]
+            if lam < 1 and (empty or (bottom > top and right > left)):
+                break
+        return lam, cy, cx
+
+    size = group_size(batch, len(generators))
+    partner = partners(generators, batch, pairs)
+    each = [one(g) for g in generators]
+    lam, cy, cx = (np.repeat(np.array(column), size) for column in zip(*each, strict=True))
+    return BoxDraws(lam, cy, cx, partner)
+
+
+@BATCH_AUGMENTS.register_module()
+class TokenCutMix(TokenMixer):
+    """TL-Align's image half: CutMix with the token grid in place of the pixels.
+
+    Args:
+        patch: Pixels per token side; None takes the model's patch. Released: 16.
+        alpha: Parameter of the Beta distribution of the kept area.
+        empty: Accept boxes without a token, as released; otherwise they are drawn again.
+    """
+
+    def __init__(self, patch: int | None = None, alpha: float = 1.0, empty: bool = False) -> None:
+        super().__init__(patch)
+        check_alpha("TokenCutMix", alpha)
+        self.alpha = alpha
+        self.empty = empty
+
+    def replay(self, images: Tensor, labels: Tensor, draws: BoxDraws, aux: Mapping | None = None) -> MixedBatch:
+        """Mix a batch with given draws, in tokens."""
+        h, w = images.shape[-2:]
+        rows, columns = self.grid(h, w)
+        tokens = boxes(draws, rows, columns)
+        box = tokens * self.patch
+        partner = to_device(draws.partner.astype(np.int64), images.device)
+        area = 1 - (tokens[:, 1] - tokens[:, 0]) * (tokens[:, 3] - tokens[:, 2]) / (rows * columns)
+        return MixedBatch(
+            inputs=paste_boxes(images, draws.partner, box),
+            labels_a=labels,
+            labels_b=labels[partner],
+            lam_area=to_device(area.astype(np.float32), images.device),
+            partner=partner,
+            region=BoxRegion(to_device(box, images.device), (h, w)),
+            method=self.name,
+            aux=pair_aux(aux, partner),
+        )
+
+    def __call__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        generators: Sequence[np.random.Generator],
+        unmixed: Output | None = None,
+        aux: Mapping[str, Tensor] | None = None,
+    ) -> MixedBatch:
+        """Mix a batch; see `Mixer`."""
+        rows, columns = self.grid(*images.shape[-2:])
+        draws = draw_token_boxes(generators, len(images), rows, columns, self.alpha, self.pairs, self.empty)
+        return self.replay(images, labels, draws, aux)
