@@ -19,7 +19,7 @@ Settings, with roots absolute or relative to the environment variable MIXPRO_DAT
         ),
     )
 
-`use_data` puts the one of a task into a config. All functions return a changed copy; the config stays as it was.
+Each function takes one of the three and returns a changed copy of the config.
 """
 
 from __future__ import annotations
@@ -73,25 +73,6 @@ def palette(classes: int) -> list[list[int]]:
     golden = 0.618033988749895
     hls = [((number * golden) % 1, (0.5, 0.35, 0.65)[number % 3], 0.85) for number in range(classes)]
     return [[round(255 * channel) for channel in colorsys.hls_to_rgb(*one)] for one in hls]
-
-
-def use_data(cfg: Config, task: str, data: Mapping[str, Any], cache_dir: str | Path) -> Config:
-    """Point the config of a task to the data that a suite names for it.
-
-    Args:
-        cfg: Resolved config.
-        task: ``"pretrain"``, ``"det"`` or ``"seg"``.
-        data: All sections, as at the head of this file.
-        cache_dir: Where merged annotation files go.
-
-    Raises:
-        UserError: There is no section for the task, or see the function of the task.
-    """
-    if task not in data:
-        raise UserError(f"data of the suite has no section '{task}': add data.{task}=dict(root=..., ...)")
-    if task == "det":
-        return use_detection(cfg, data["det"], cache_dir)
-    return {"pretrain": use_classification, "seg": use_segmentation}[task](cfg, data[task])
 
 
 def use_classification(cfg: Config, data: Mapping[str, Any]) -> Config:

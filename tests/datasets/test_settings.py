@@ -13,7 +13,7 @@ from mixpro_bench.datasets import digits
 from mixpro_bench.datasets.ade import read_class_file
 from mixpro_bench.datasets.coco import merge_categories, read_categories
 from mixpro_bench.datasets.fingerprint import check_data, fingerprint, fingerprint_config
-from mixpro_bench.datasets.settings import palette, use_classification, use_data, use_detection, use_segmentation
+from mixpro_bench.datasets.settings import palette, use_classification, use_detection, use_segmentation
 from mixpro_bench.errors import UserError
 
 CONFIGS = Path(__file__).parents[2] / "configs/_base_/datasets"
@@ -140,16 +140,6 @@ def test_segmentation(data: Path) -> None:
     cfg = use_segmentation(before, {**SEG, "classes": "classes.txt", "reduce_zero_label": True})
     assert cfg.model.decode_head.num_classes == 10
     assert cfg.val_dataloader.dataset.metainfo.classes[3] == "digit 3"
-
-
-def test_sections_by_task(data: Path, tmp_path: Path) -> None:
-    whole = {"pretrain": CLS, "det": DET, "seg": SEG}
-    for task, kind in (("pretrain", "cls"), ("det", "det"), ("seg", "seg")):
-        changed = use_data(config(kind), task, whole, tmp_path)
-        where = changed.train_dataloader.dataset
-        assert where.get("data_root", where.get("root")) == str(data / kind)
-    with pytest.raises(UserError, match=r"no section 'seg'"):
-        use_data(config("seg"), "seg", {"pretrain": CLS}, tmp_path)
 
 
 def test_class_files(tmp_path: Path) -> None:
