@@ -7,13 +7,18 @@ from collections.abc import Sequence
 
 import timm
 import torch
-from timm.models import Cait, VisionTransformer, Xcit
+from timm.models import TNT as TimmTNT
+from timm.models import Cait, PyramidVisionTransformerV2, Sequencer2d, SwinTransformer, VisionTransformer, Xcit
 from timm.models._manipulate import group_with_matcher
 from torch import Tensor, nn
 
 from mixpro_bench.backbones.cait import CaiT
 from mixpro_bench.backbones.contract import Backbone, Need, Output, Share
 from mixpro_bench.backbones.family import Family
+from mixpro_bench.backbones.pvt import PVTv2
+from mixpro_bench.backbones.sequencer import Sequencer
+from mixpro_bench.backbones.swin import Swin
+from mixpro_bench.backbones.tnt import TNT
 from mixpro_bench.backbones.vit import ViT
 from mixpro_bench.backbones.xcit import XCiT
 from mixpro_bench.errors import UserError
@@ -24,6 +29,10 @@ FAMILIES: dict[type[nn.Module], type[Family]] = {
     VisionTransformer: ViT,
     Cait: CaiT,
     Xcit: XCiT,
+    SwinTransformer: Swin,
+    PyramidVisionTransformerV2: PVTv2,
+    TimmTNT: TNT,
+    Sequencer2d: Sequencer,
 }
 
 

@@ -34,8 +34,8 @@ class ViT(Family):
     """How a plain ViT of timm meets the backbone contract; see `Family`.
 
     With a class token as readout, importance is its row in the last block. With mean pooling it is the patch tokens'
-    mean row. Of distilled models the class token alone is read for importance; their share is the mean of both readouts,
-    as their logits are.
+    mean row. Of distilled models the class token alone is read for importance; their share is the mean of both
+    readouts, as their logits are.
 
     Raises:
         UserError: If tokens are dropped at random, since importance has no grid then.

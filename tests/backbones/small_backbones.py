@@ -21,6 +21,26 @@ TINY = {
         global_pool="avg",
     ),
     "cait": dict(name="cait_xxs24_224", img_size=64, embed_dim=48, depth=2, num_heads=4, init_values=0.1),
+    "swin": dict(
+        name="swin_tiny_patch4_window7_224",
+        img_size=64,
+        window_size=2,
+        embed_dim=24,
+        depths=(1, 2, 1, 2),
+        num_heads=(1, 2, 3, 4),
+    ),
+    "pvt": dict(
+        name="pvt_v2_b0",
+        depths=(1, 1, 1, 2),
+        embed_dims=(16, 24, 32, 48),
+        num_heads=(1, 1, 2, 4),
+        sr_ratios=(4, 2, 2, 1),
+    ),
+    "pvt_linear": dict(name="pvt_v2_b2_li", depths=(1, 1, 1, 1), embed_dims=(16, 24, 32, 48), num_heads=(1, 1, 2, 4)),
+    "tnt": dict(name="tnt_s_patch16_224", img_size=64, embed_dim=48, inner_dim=12, depth=2, num_heads_outer=3),
+    "sequencer": dict(
+        name="sequencer2d_s", layers=(1, 1, 1, 1), embed_dims=(24, 48, 48, 48), hidden_sizes=(6, 12, 12, 12)
+    ),
     "xcit": dict(name="xcit_nano_12_p16_224", img_size=64, embed_dim=64, depth=2, num_heads=4),
 }
 
