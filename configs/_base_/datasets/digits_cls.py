@@ -7,7 +7,7 @@ data_root = "{{$MIXPRO_DIGITS:data/digits}}/v1-seed0/cls"
 num_classes = 10
 
 train_dataloader = dict(
-    batch_size=64,
+    batch_size=32,
     num_workers=1,
     persistent_workers=True,
     drop_last=True,

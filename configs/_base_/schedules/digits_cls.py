@@ -1,12 +1,13 @@
 """Protocol digits-cls, version 1: a few epochs of AdamW with a cosine, enough for a demonstration."""
 
-max_epochs = 5
+max_epochs = 10
 train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=max_epochs, val_interval=max_epochs)
 val_cfg = dict(type="ValLoop")
+test_cfg = dict(type="TestLoop")
 optim_wrapper = dict(
     type="OptimWrapper",
     constructor="mixpro_bench.ParamGroups",
-    optimizer=dict(type="AdamW", lr=2e-3, betas=(0.9, 0.999), weight_decay=0.05),
+    optimizer=dict(type="AdamW", lr=1e-3, betas=(0.9, 0.999), weight_decay=0.05),
     clip_grad=dict(max_norm=5.0),
 )
 param_scheduler = [
