@@ -49,12 +49,15 @@ def code_version() -> tuple[str, bool]:
 
 def package_versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that can change a result, those that are installed."""
+    import torch
+
     versions = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
+    versions["torch"] = str(torch.__version__)  # which, unlike the metadata, tells the build: +cpu, +cu130
     return versions
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import numbers
@@ -11,6 +12,7 @@ from collections.abc import Mapping, Sized
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
@@ -22,7 +24,6 @@ from mixpro_bench.leaderboard.record import RECORD_NAME, Record, record_from, wr
 from mixpro_bench.registry import HOOKS
 
 LOAD_AUDIT_KEY = "mixpro_bench/load_audit"
-DATA_FINGERPRINT_KEY = "mixpro_bench/data_fingerprint"
 COST_KEY = "mixpro_bench_cost"
 SCRATCH = "scratch"
 REQUIRED = ("task", "backbone", "protocol", "version")
@@ -51,10 +52,11 @@ class RecordHook(Hook):
         self._spent = {"wall_s": 0.0, "train_s": 0.0, "images": 0.0}
         self._mark: float | None = None
         self._validating = False
-        self._code: tuple[str, bool] = ("", False)
+        self._code: tuple[str, bool] | None = None
+        self._data: str | None = None
 
     def before_run(self, runner: Any) -> None:
-        """Check the ``bench`` block, and note the code's version before anyone edits it."""
+        """Check the ``bench`` block, and note code and data before anyone edits them."""
         bench = runner.cfg.get("bench")
         bench = bench if isinstance(bench, Mapping) else {}
         required = REQUIRED + REQUIRED_OF_PRETRAINING * (bench.get("task") == "pretrain")
@@ -66,6 +68,7 @@ class RecordHook(Hook):
             )
         if is_main_process():
             self._code = code_version()
+            self._data = _data_fingerprint(runner)
 
     def before_train(self, runner: Any) -> None:
         """Start the clock."""
@@ -73,8 +76,8 @@ class RecordHook(Hook):
             torch.cuda.reset_peak_memory_stats()
         self._mark = time.perf_counter()
 
-    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Count images."""
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Count images: before the step, so that a checkpoint written right after it has them."""
         inputs = data_batch.get("inputs") if isinstance(data_batch, Mapping) else None
         if isinstance(inputs, Sized):
             self._spent["images"] += len(inputs) * runner.world_size
@@ -177,7 +180,6 @@ class RecordHook(Hook):
     def _provenance(self, runner: Any, audit: dict[str, Any]) -> dict[str, Any]:
         commit, dirty = self._code or code_version()
         checkpoint = _last_checkpoint(Path(runner.work_dir))
-        fingerprint = runner.message_hub.runtime_info.get(DATA_FINGERPRINT_KEY)
         return {
             "commit": commit,
             "dirty": dirty,
@@ -185,7 +187,7 @@ class RecordHook(Hook):
             "checkpoint": str(checkpoint) if checkpoint else None,
             "checkpoint_sha256": sha256_of(checkpoint) if checkpoint else None,
             "upstream_sha256": audit.get("sha256"),
-            "data_fingerprint": fingerprint or runner.cfg["bench"].get("data_fingerprint"),
+            "data_fingerprint": self._data,
             "packages": package_versions(),
             "device": device_name(),
             "load_audit": _audit_of(audit) if audit else None,
@@ -197,7 +199,8 @@ def _numbers_of(metrics: Mapping[str, Any]) -> tuple[dict[str, float], list[str]
     """Split metrics into finite numbers and the names of the other numbers; text is left out."""
     finite, rest = {}, []
     for key, value in metrics.items():
-        value = value.item() if hasattr(value, "item") and getattr(value, "size", 1) in (1, ()) else value
+        if isinstance(value, (torch.Tensor, np.ndarray)) and np.prod(value.shape) == 1:
+            value = value.item()
         if isinstance(value, numbers.Real) and not isinstance(value, bool):
             if math.isfinite(value):
                 finite[key] = float(value)
@@ -229,6 +232,14 @@ def _last_checkpoint(work_dir: Path) -> Path | None:
         return None
     named = Path(pointer.read_text().strip())
     return next((path.resolve() for path in (named, work_dir / named.name) if path.is_file()), None)
+
+
+def _data_fingerprint(runner: Any) -> str | None:
+    """Return the fingerprint of the data that the config names, None if it names none."""
+    from mixpro_bench.datasets.fingerprint import fingerprint_config
+
+    fingerprint = fingerprint_config(runner.cfg)
+    return None if fingerprint == hashlib.sha256().hexdigest() else fingerprint
 
 
 def _hash_of(runner: Any, kind: str) -> str:

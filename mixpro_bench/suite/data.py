@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,47 +16,51 @@ DIGITS = "digits"
 # Where the digits configs look for their data.
 DIGITS_ENV, DIGITS_ROOT = "MIXPRO_DIGITS", "data/digits"
 
+Setting = str | Mapping[str, Any] | None
 
-class SuiteData:
-    """What a suite config says about data, made ready.
+
+def prepare_data(setting: Setting, source: Path) -> None:
+    """Make the built-in data if the suite asks for them and they are missing.
 
     Args:
-        setting: ``'digits'``: the built-in data, made if it is missing. A dict of settings by task (``pretrain``,
-            ``det``, ``seg``): put into the configs. None: the configs' own data.
+        setting: ``'digits'``, a dict of settings by task (see `mixpro_bench.datasets.settings`), or None for the data
+            that the configs name themselves.
         source: The suite config, named in errors.
 
     Raises:
-        UserError: If the setting is of neither kind.
+        UserError: If the setting is of neither kind, or the data cannot be written.
     """
+    if isinstance(setting, str) and setting != DIGITS:
+        raise UserError(f"suite config {source}: data is {setting!r}; known are {DIGITS!r} and a dict by task")
+    if setting == DIGITS:
+        from mixpro_bench.datasets.digits import build_digits
 
-    def __init__(self, setting: str | Mapping[str, Any] | None, source: Path) -> None:
-        self._source = source
-        self._settings: dict[str, dict[str, Any]] = {}
-        self._fingerprints: dict[str, str] = {}
-        self._all: str | None = None
-        if setting == DIGITS:
-            from mixpro_bench.datasets.digits import build_digits
+        build_digits(os.environ.get(DIGITS_ENV, DIGITS_ROOT))
 
-            folder = build_digits(os.environ.get(DIGITS_ENV, DIGITS_ROOT))
-            self._all = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["sha256"]
-        elif isinstance(setting, Mapping):
-            self._settings = {task: dict(values) for task, values in setting.items()}
-        elif setting is not None:
-            raise UserError(f"suite config {source}: data is {setting!r}; known are {DIGITS!r} and a dict by task")
 
-    def apply(self, cfg: Config, task: str) -> None:
-        """Put the settings of a task into its config, in place."""
-        if not self._settings:
-            return
-        from mixpro_bench.datasets import settings
+def apply_data(cfg: Config, task: str, setting: Setting, source: Path, cache_dir: Path) -> Config:
+    """Return the config with the suite's data in it.
 
-        if task not in self._settings:
-            raise UserError(f"suite config {self._source}: data says nothing of {task!r}: add data.{task}=dict(...)")
-        use = {"pretrain": "use_classification", "det": "use_detection", "seg": "use_segmentation"}[task]
-        getattr(settings, use)(cfg, **self._settings[task])
-        if task not in self._fingerprints:
-            self._fingerprints[task] = settings.fingerprint(cfg)
+    Args:
+        cfg: Resolved config of a run; not changed.
+        task: 'pretrain', 'det' or 'seg'.
+        setting: As in `prepare_data`.
+        source: The suite config, named in errors.
+        cache_dir: Folder for files made from the data, such as annotations with merged classes.
 
-    def fingerprint(self, task: str) -> str | None:
-        """Return the fingerprint of a task's data, None where the config's own data is used."""
-        return self._fingerprints.get(task, self._all)
+    Raises:
+        UserError: If the settings do not fit, or the data are not there.
+    """
+    if not isinstance(setting, Mapping):
+        return cfg
+    from mixpro_bench.datasets.settings import use_classification, use_detection, use_segmentation
+
+    if task not in setting:
+        raise UserError(f"suite config {source}: data says nothing of {task!r}: add data.{task}=dict(...)")
+    if task == "pretrain":
+        return use_classification(cfg, setting[task])
+    if task == "det":
+        return use_detection(cfg, setting[task], cache_dir)
+    if task == "seg":
+        return use_segmentation(cfg, setting[task])
+    raise UserError(f"suite config {source}: data.{task} is for no known task: pretrain, det or seg")

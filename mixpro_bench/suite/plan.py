@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
-from collections.abc import Mapping, Sequence
+import pprint
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixpro_bench.errors import UserError
-from mixpro_bench.suite.data import SuiteData
+from mixpro_bench.suite.data import apply_data, prepare_data
 from mixpro_bench.suite.run import Run, run_name
 
 if TYPE_CHECKING:
@@ -52,19 +54,17 @@ def build_plan(path: str | Path, root: str | Path, only: Sequence[str] = ()) -> 
     """
     path, root = Path(path), Path(root).absolute()
     suite = read_suite(path)
-    data = SuiteData(suite.get("data"), path)
+    prepare_data(suite.get("data"), path)
     seeds = list(suite.get("seeds", [0]))
-    methods = list(suite["methods"])
     runs = []
-    for method in methods:
-        cfg = _compose(suite["pretrain"], path, "pretrain", data, method)
-        runs += [_run("pretrain", method, seed, cfg, root, data) for seed in seeds]
+    for method in suite["methods"]:
+        make = _maker(suite, suite["pretrain"], path, root, "pretrain", method)
+        runs += [make(method, seed) for seed in seeds]
     for task, entry in suite["tasks"].items():
-        cfg = _compose(entry, path, task, data)
-        for method in methods:
-            runs += [_run(task, method, s, cfg, root, data, run_name("pretrain", method, s)) for s in seeds]
+        make = _maker(suite, entry, path, root, task)
+        runs += [make(m, seed, run_name("pretrain", m, seed)) for m in suite["methods"] for seed in seeds]
         if suite.get("scratch", False):
-            runs += [_run(task, SCRATCH, seed, cfg, root, data) for seed in seeds]
+            runs += [make(SCRATCH, seed) for seed in seeds]
     # Pretrainings first, seed by seed, so that the first rows of the table are complete early.
     runs.sort(key=lambda run: (run.task != "pretrain", seeds.index(run.seed)))
     return Plan(str(suite.get("name", path.stem)), tuple(_chosen(runs, only)), int(suite.get("jobs", 1)))
@@ -106,28 +106,44 @@ def read_suite(path: Path) -> Config:
     return suite
 
 
-def _compose(entry: Mapping[str, Any], path: Path, task: str, data: SuiteData, method: str = "") -> Config:
-    from mixpro_bench.config import load_config
+def _maker(
+    suite: Config, entry: Mapping[str, Any], path: Path, root: Path, task: str, method: str = ""
+) -> Callable[..., Run]:
+    """Resolve the config of an entry, and return a function that makes its runs."""
+    from mixpro_bench.config import config_hash, load_config
+    from mixpro_bench.datasets.fingerprint import fingerprint_config
 
     if "config" not in entry or set(entry) - {"config", "options"}:
         raise UserError(f"suite config {path}: {task} must be dict(config=..., options={{...}}), not {dict(entry)!r}")
     cfg = load_config(path.parent / str(entry["config"]).replace("{method}", method), entry.get("options"))
-    if cfg.get("bench", {}).get("task") != task:
+    told = cfg.get("bench", {}).get("task")
+    if told != task:
         raise UserError(
-            f"suite config {path}: the config of {task} ({entry['config']}) has bench.task "
-            f"{cfg.get('bench', {}).get('task')!r}, so it is not for this place"
+            f"suite config {path}: {entry['config']} has bench.task {told!r} and cannot be used as {task!r}"
         )
-    data.apply(cfg, task)
-    if fingerprint := data.fingerprint(task):
-        cfg.bench["data_fingerprint"] = fingerprint
-    return cfg
+    cfg = apply_data(cfg, task, suite.get("data"), path, root / "_data")
+    facts = {"config": config_hash(cfg), "data": fingerprint_config(cfg)}
+    text = config_text(cfg)
+
+    def make(method: str, seed: int, needs: str | None = None) -> Run:
+        return Run(task, method, seed, root / run_name(task, method, seed), facts, needs, text)
+
+    return make
 
 
-def _run(task: str, method: str, seed: int, cfg: Config, root: Path, data: SuiteData, needs: str | None = None) -> Run:
-    from mixpro_bench.config import config_hash
+def config_text(cfg: Config) -> str:
+    """Return a config as Python text, one assignment per key.
 
-    facts = {"config": config_hash(cfg), "data": data.fingerprint(task)}
-    return Run(task, method, seed, root / run_name(task, method, seed), facts, needs, cfg.pretty_text)
+    mmengine's own writer formats with yapf, which takes seconds for a detector's config.
+    """
+    lines = [f"{key} = {pprint.pformat(value, width=110, sort_dicts=False)}" for key, value in cfg.to_dict().items()]
+    text = "\n".join(lines) + "\n"
+    try:
+        for line in ast.parse(text).body:
+            ast.literal_eval(line.value)  # type: ignore[attr-defined]
+    except (SyntaxError, ValueError):  # a value that is no primitive, such as a class
+        return str(cfg.pretty_text)
+    return text
 
 
 def _chosen(runs: Sequence[Run], only: Sequence[str]) -> list[Run]:

@@ -71,7 +71,7 @@ class Run:
         if self.task != "pretrain":
             words.append(checkpoint if checkpoint is not None else "--from-scratch")
         words += ["--work-dir", str(self.work_dir), "--seed", str(self.seed)]
-        return words + ["--resume", "auto"] * resume
+        return words + ["--resume"] * resume
 
     def facts_with(self, upstream: Record | None) -> dict[str, Any]:
         """Return the facts, with the hash of the upstream checkpoint among them."""
