@@ -1,6 +1,7 @@
 """Backbones: the contract, timm's models behind it, and the systems that timm lacks."""
 
+from mixpro_bench.backbones.cam import Cam
 from mixpro_bench.backbones.contract import Backbone, Need, Output, Share
 from mixpro_bench.backbones.timm import TimmBackbone
 
-__all__ = ["Backbone", "Need", "Output", "Share", "TimmBackbone"]
+__all__ = ["Backbone", "Cam", "Need", "Output", "Share", "TimmBackbone"]

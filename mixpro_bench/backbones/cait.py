@@ -63,6 +63,8 @@ class CaiT(Family):
         super().__init__(model, dense)
         model.patch_embed.strict_img_size = False
         model.patch_embed.dynamic_img_pad = dense
+        # As timm's ViT says it: the class token has no position. Whoever resamples positions must know.
+        model.no_embed_class = True
         self.patch_size = model.patch_embed.patch_size[0]
         self.embed_dim = model.embed_dim
         self.importance_kinds = ("class_attn",) if model.global_pool == "token" else ("cam",)

@@ -76,7 +76,6 @@ class PVTv2(Family):
     Between stages, where neighbouring patches overlap, the share is averaged over the 2 x 2 tokens a new one lies on.
     """
 
-    gives_share = True
     fixed_size = False
 
     def __init__(self, model: PyramidVisionTransformerV2, dense: bool) -> None:
@@ -84,7 +83,8 @@ class PVTv2(Family):
         self.patch_size = model.patch_embed.proj.stride[0]
         self.embed_dim = model.num_features
         whole = model.stages[-1].blocks[-1].attn.sr is None
-        self.importance_kinds = (*(("mean_attn",) if whole else ()), *(("cam",) if model.global_pool == "avg" else ()))
+        self.gives_share = model.global_pool == "avg"
+        self.importance_kinds = (*(("mean_attn",) if whole else ()), *(("cam",) if self.gives_share else ()))
 
     def classify(self, x: Tensor, need: Need, share: Share | None) -> Output:
         """Return logits and what ``need`` asks for."""

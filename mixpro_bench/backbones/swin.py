@@ -98,8 +98,6 @@ class Swin(Family):
     compare, and class activation maps are all there is. A classifier takes images of ``img_size`` only.
     """
 
-    gives_share = True
-
     def __init__(self, model: SwinTransformer, dense: bool) -> None:
         super().__init__(model, dense)
         model.patch_embed.dynamic_img_pad = dense
@@ -107,7 +105,8 @@ class Swin(Family):
         self.embed_dim = model.num_features
         last = model.layers[-1].blocks[-1]
         whole = tuple(last.window_size) == tuple(last.input_resolution) and not any(last.shift_size)
-        self.importance_kinds = (*(("mean_attn",) if whole else ()), *(("cam",) if model.global_pool == "avg" else ()))
+        self.gives_share = model.global_pool == "avg"
+        self.importance_kinds = (*(("mean_attn",) if whole else ()), *(("cam",) if self.gives_share else ()))
 
     @staticmethod
     def arguments(dense: bool) -> dict[str, object]:

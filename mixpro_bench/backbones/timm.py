@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Sequence
 
 import timm
@@ -36,6 +37,7 @@ FAMILIES: dict[type[nn.Module], type[Family]] = {
 }
 
 
+@functools.lru_cache
 def family_of(name: str) -> type[Family]:
     """Return the family of a timm model name, found by building the model without memory.
 

@@ -27,7 +27,7 @@ def _no_grad():
 
 
 def matrices(model: TimmBackbone, x: Tensor, modules: list) -> list[Tensor]:
-    """Return what each attention module's softmax gives, averaged over heads, while timm's own forward runs un-fused."""
+    """Return each attention module's softmax, averaged over heads, while timm's own forward runs un-fused."""
     found: list[Tensor] = []
     hooks = []
     for module in modules:
@@ -196,6 +196,14 @@ def test_no_activation_at_all_is_uniform():
     cam = model(x, need=Need("cam")).cam
     found = cam.importance(torch.tensor([0, 1]), torch.tensor([2, 3]), half().at(*cam.grid))
     assert torch.allclose(found, torch.full_like(found, 1 / found[0].numel()))
+
+
+def test_parameter_count_of_patch_14():
+    with torch.device("meta"):
+        model = TimmBackbone("deit_tiny_patch16_224", patch_size=14)
+    assert sum(p.numel() for p in model.parameters()) == 5_694_376
+    assert model.patch_size == 14
+    assert model.out_strides == [14] * 4
 
 
 @pytest.mark.parametrize(
