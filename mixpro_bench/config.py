@@ -31,6 +31,7 @@ _NOT_RECIPE = _PLACE | frozenset(
         "pin_memory",
         "policy",
         "prefetch_factor",
+        "pyramid",
         "randomness",
         "runner_type",
         "seed",
@@ -39,6 +40,7 @@ _NOT_RECIPE = _PLACE | frozenset(
     }
 )
 _PATHS = frozenset({"ann_file", "checkpoint", "data_prefix", "data_root", "img_path", "out_dir", "root"})
+_WIDTHS = frozenset({"in_channels", "in_strides"})
 _BENCH_RECIPE = ("task", "protocol", "version")
 
 
@@ -110,10 +112,12 @@ def canonical_json(value: Any) -> str:
 
 def _recipe(value: Any) -> Any:
     if isinstance(value, dict):
+        # What stands behind the backbone says the backbone's widths.
+        adapter = _WIDTHS if str(value.get("type", "")).endswith("Pyramid") else frozenset()
         return {
             key: _recipe(item)
             for key, item in value.items()
-            if key not in _NOT_RECIPE and key not in _PATHS and not _is_method(item)
+            if key not in _NOT_RECIPE | _PATHS | adapter and not _is_method(item)
         }
     if isinstance(value, list):
         return [_recipe(item) for item in value if not _is_method(item)]

@@ -35,8 +35,8 @@ _READ_ELSEWHERE = frozenset(
 )
 # Scopes whose names this package can look up; a prefix of another scope is left to mmengine.
 _SCOPES = (SCOPE, "mmdet", "mmseg", "mmengine")
-# Keys of a dict that belong to mmengine, or to the registration of a hook, rather than to the type.
-_NOT_ARGUMENTS = frozenset({"type", "_scope_", "_delete_", "_base_", "priority"})
+# Keys of a dict that mmengine takes out before it builds the type.
+_NOT_ARGUMENTS = frozenset({"type", "_scope_", "_delete_", "_base_", "constructor", "paramwise_cfg", "priority"})
 # Where a `type` stands, by the last key of its path -> the registry to ask first. Elsewhere a `type` without scope may
 # be a plain argument (timm's transforms and mmdet's nms have one), and only a type with a scope is looked up.
 _PLACES = {
@@ -169,8 +169,8 @@ def _timm_arguments(model: Any) -> set[str] | None:
         return None
     with torch.device("meta"):
         built = timm.create_model(model)
-    own = {"pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir", "pretrained_strict"}
-    return own | set(inspect.signature(type(built)).parameters)
+    own = set(inspect.signature(timm.create_model).parameters)
+    return own | {"pretrained_strict"} | set(inspect.signature(type(built)).parameters)
 
 
 def _place(path: tuple[str | int, ...]) -> tuple[str | None, bool]:
@@ -217,8 +217,10 @@ def _registries() -> dict[str, Registry]:
 def _names(scopes: Iterable[str]) -> set[str]:
     names: set[str] = set()
     for registry in _registries().values():
+        names |= set(registry.module_dict)
         for scope in scopes:
-            names |= set((registry._children.get(scope) or registry).module_dict)
+            if scope in registry._children:
+                names |= set(registry._children[scope].module_dict)
     return names
 
 

@@ -108,7 +108,7 @@ def locked(work_dir: str | os.PathLike[str]) -> Iterator[None]:
         lock = FileLock(folder / LOCK_NAME, timeout=0)
         lock.acquire()
     except Timeout as error:
-        raise UserError(f"work dir {folder} is in use by another run: wait for it, or give another --work-dir") from error
+        raise UserError(f"work dir {folder} is in use by another run: wait, or give another --work-dir") from error
     except OSError as error:
         raise UserError(f"work dir {folder} cannot be written: {error.strerror or error}") from error
     try:
@@ -144,7 +144,7 @@ def _sentence(error: BaseException) -> str | None:
             return str(inner)
     text = str(error.args[0]) if error.args else str(error)
     if isinstance(error, KeyError) and (unknown := re.search(r"(\S+) is not in the (\S+) registry", text)):
-        return f"the config names the type '{unknown[1]}', which is not in the {unknown[2]} registry: check its spelling"
+        return f"the config names the type '{unknown[1]}', which the {unknown[2]} registry does not know"
     if isinstance(error, TypeError) and "unexpected keyword argument" in text:
         return f"the config does not fit: {text}"
     if isinstance(error, FileNotFoundError):

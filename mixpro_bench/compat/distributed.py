@@ -1,7 +1,7 @@
 """Several processes without a GPU: start-up through gloo, and DDP without device ids.
 
-Reason: mmengine's start-up calls ``torch.cuda.set_device`` whatever the backend is, and hands DDP device ids that do not
-exist. Can go when mmengine asks for the device before it does either.
+Reason: mmengine's start-up calls ``torch.cuda.set_device`` whatever the backend is, and hands DDP device ids that do
+not exist. Can go when mmengine asks for the device before it does either.
 """
 
 from __future__ import annotations

@@ -1,0 +1,144 @@
+"""A toy classifier on mmengine's Runner, for the tests of this room; also a script, for torchrun."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import random
+import sys
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.evaluator import BaseMetric
+from mmengine.hooks import Hook
+from mmengine.model import BaseModel
+from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS, RUNNERS
+from torch import nn
+
+_count = itertools.count()
+
+
+@MODELS.register_module(force=True)
+class ToyClassifier(BaseModel):
+    """Has dropout, so that its training depends on the global generators."""
+
+    def __init__(self, width: int = 8) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(4, width), nn.Dropout(0.5), nn.Linear(width, 2))
+
+    def init_weights(self) -> None:
+        (self.layers[0].weight.data).mul_(1.5)
+        print("weights initialised")
+
+    def forward(self, inputs: Any, label: Any = None, mode: str = "tensor") -> Any:
+        logits = self.layers(torch.stack(inputs))
+        label = torch.as_tensor(label, device=logits.device)
+        if mode == "loss":
+            hit = (logits.argmax(1) == label).float().mean()
+            return dict(loss=nn.functional.cross_entropy(logits.float(), label), hit=hit)
+        return [dict(logit=one, label=y) for one, y in zip(logits, label, strict=True)]
+
+
+@DATASETS.register_module(force=True)
+class ToyData(torch.utils.data.Dataset):
+    """20 points, augmented by a draw from Python's generator; says which were read."""
+
+    metainfo = dict(classes=("a", "b"))
+    reads = 0
+
+    def __len__(self) -> int:
+        return 20
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        type(self).reads += 1
+        point = torch.randn(4, generator=torch.Generator().manual_seed(index))
+        return dict(inputs=point + random.random() + index % 2, label=index % 2)
+
+
+@METRICS.register_module(force=True)
+class ToyAccuracy(BaseMetric):
+    default_prefix = "toy"
+
+    def process(self, data_batch: Any, data_samples: Any) -> None:
+        self.results.extend(float(one["logit"].argmax() == one["label"]) for one in data_samples)
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        return dict(acc=sum(results) / len(results))
+
+
+@HOOKS.register_module(force=True)
+class StopHook(Hook):
+    """Ends the process' training as a kill would, after a number of iterations."""
+
+    priority = "LOWEST"
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        if runner.iter + 1 == self.after:
+            raise InterruptedError
+
+
+def config(work_dir: Any, **changes: Any) -> Config:
+    """A run of ten iterations; ``changes`` replace top-level keys."""
+    validation = dict(
+        batch_size=4, num_workers=0, dataset=dict(type="ToyData"), sampler=dict(type="DefaultSampler", shuffle=False)
+    )
+    return Config(
+        dict(
+            dict(
+                runner_type="mixpro_bench.Runner",
+                work_dir=str(work_dir),
+                bench=dict(task="pretrain", method="m", preset="p", backbone="b", protocol="t", version=1),
+                model=dict(type="ToyClassifier"),
+                train_dataloader=dict(
+                    batch_size=4,
+                    num_workers=0,
+                    dataset=dict(type="ToyData"),
+                    sampler=dict(type="InfiniteSampler", shuffle=True),
+                ),
+                train_cfg=dict(type="IterBasedTrainLoop", max_iters=10, val_interval=4),
+                val_dataloader=validation,
+                val_cfg=dict(),
+                val_evaluator=dict(type="ToyAccuracy"),
+                optim_wrapper=dict(
+                    type="OptimWrapper", optimizer=dict(type="AdamW", lr=0.01), clip_grad=dict(max_norm=1.0)
+                ),
+                param_scheduler=[dict(type="PolyLR", by_epoch=False, begin=0, end=10)],
+                default_hooks=dict(
+                    logger=dict(type="LoggerHook", interval=3),
+                    checkpoint=dict(type="CheckpointHook", interval=2, max_keep_ckpts=1, save_best="toy/acc"),
+                ),
+                env_cfg=dict(mp_cfg=dict(mp_start_method="fork"), dist_cfg=dict(backend="nccl")),
+                randomness=dict(seed=0),
+                log_level="WARNING",
+                # mmengine tells the runs of one process apart by this and the second they start in.
+                experiment_name=f"toy{next(_count)}",
+            ),
+            **changes,
+        )
+    )
+
+
+def fingerprint(model: nn.Module) -> str:
+    """Return a hash of all weights, bit for bit."""
+    data = b"".join(value.detach().cpu().numpy().tobytes() for value in model.parameters())
+    return hashlib.sha256(data).hexdigest()
+
+
+def train(cfg: Config) -> Any:
+    """Build the Runner as mmdet's and mmseg's tools do, train, and return it."""
+    cfg.experiment_name = f"toy{next(_count)}"
+    runner = RUNNERS.build(cfg)
+    runner.train()
+    return runner
+
+
+if __name__ == "__main__":
+    from mixpro_bench.launch import run_training
+
+    toy_config = config(sys.argv[1], **json.loads(sys.argv[2] if len(sys.argv) > 2 else "{}"))
+    run_training(toy_config)
