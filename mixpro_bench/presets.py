@@ -67,9 +67,25 @@ def policy_of(name: str, **options: Any) -> Policy:
     return PRESETS[name].build(**options)
 
 
-def area(smoothing: float) -> dict[str, Any]:
+def area(smoothing: float, loss: str = "ce") -> dict[str, Any]:
     """Return the config of area labels."""
-    return dict(type="AreaLabel", smoothing=smoothing)
+    return dict(type="AreaLabel", smoothing=smoothing, loss=loss)
+
+
+def mixup_part(smoothing: float, prob: float, loss: str = "ce") -> list[dict[str, Any]]:
+    """Return Mixup (alpha 0.8) with probability ``prob``, or nothing for probability 0."""
+    return [dict(mixer=dict(type="Mixup", alpha=0.8), labeler=area(smoothing, loss), prob=prob)] if prob else []
+
+
+def with_mixup(branch: dict[str, Any], prob: float, smoothing: float, loss: str = "ce") -> Policy:
+    """Return a policy that runs ``branch`` with probability ``prob``, and Mixup otherwise.
+
+    Raises:
+        UserError: If ``prob`` lies outside (0, 1].
+    """
+    if not 0 < prob <= 1:
+        raise UserError(f"policy.prob={prob} lies outside (0, 1]")
+    return dict(branches=[dict(branch, prob=prob), *mixup_part(smoothing, 1 - prob, loss)])
 
 
 def timm_half(smoothing: float, prob: float) -> list[dict[str, Any]]:
@@ -125,3 +141,83 @@ def mixpro_fixed(mask_patch: int = 32, smoothing: float = 0.1, detach: bool = Tr
     maskmix = dict(type="MaskMix", mask_patch=mask_patch, alpha=1.0, area="pixel")
     pal = dict(type="PAL", smoothing=smoothing, detach=detach)
     return dict(branches=[dict(mixer=maskmix, labeler=pal, prob=0.5), *timm_half(smoothing, 0.5)])
+
+
+def transmix_branch(smoothing: float, downsample: str) -> dict[str, Any]:
+    """Return CutMix with TransMix's labels."""
+    labeler = dict(type="TransMix", smoothing=smoothing, weight=0.5, downsample=downsample)
+    return dict(mixer=dict(type="CutMix", alpha=1.0), labeler=labeler)
+
+
+@preset("transmix", "transmix", "official", "TransMix, arXiv 2111.09833; Beckschen/TransMix, DeiT-S as its config runs")
+def transmix(smoothing: float = 0.1, prob: float = 0.5) -> Policy:
+    """Build TransMix as its DeiT-S config runs: its switch of 0.8 is written with hyphens and not read, so 0.5."""
+    return with_mixup(transmix_branch(smoothing, "nearest"), prob, smoothing)
+
+
+@preset("transmix-b", "transmix", "official", "Beckschen/TransMix configs/deit_b_transmix.yaml")
+def transmix_b(smoothing: float = 0.1, prob: float = 0.8) -> Policy:
+    """Build TransMix as its DeiT-B config runs."""
+    return with_mixup(transmix_branch(smoothing, "nearest"), prob, smoothing)
+
+
+@preset("transmix-fixed", "transmix", "fixed", "TransMix with exact token areas and the switch of 0.8 its config means")
+def transmix_fixed(smoothing: float = 0.1, prob: float = 0.8) -> Policy:
+    """Build TransMix with its defects mended: no box vanishes on the token grid."""
+    return with_mixup(transmix_branch(smoothing, "area"), prob, smoothing)
+
+
+@preset("tl-align", "tl-align", "official", "TL-Align, arXiv 2210.06455; Euphoria16/TL-Align with --mixup 0 (README)")
+def tl_align(smoothing: float = 0.1, patch: int | None = None) -> Policy:
+    """Build TL-Align as released: token-aligned CutMix on every step, empty boxes included."""
+    mixer = dict(type="TokenCutMix", patch=patch, alpha=1.0, empty=True)
+    return dict(branches=[dict(mixer=mixer, labeler=dict(type="TLAlign", smoothing=smoothing))])
+
+
+@preset("tl-align-fixed", "tl-align", "fixed", "TL-Align without empty boxes; Mixup may share the steps")
+def tl_align_fixed(smoothing: float = 0.1, patch: int | None = None, prob: float = 1.0) -> Policy:
+    """Build TL-Align with its defects mended: no empty boxes, and a Mixup part, if wanted, that does not crash."""
+    mixer = dict(type="TokenCutMix", patch=patch, alpha=1.0, empty=False)
+    return with_mixup(dict(mixer=mixer, labeler=dict(type="TLAlign", smoothing=smoothing)), prob, smoothing)
+
+
+@preset("tokenmix", "tokenmix", "official", "TokenMix, arXiv 2207.08409; Sense-X/TokenMix exp/deit_small/run.sh")
+def tokenmix(
+    smoothing: float = 0.1, patch: int | None = None, kind: str = "block", fallback: str | None = None
+) -> Policy:
+    """Build TokenMix as released: binary cross-entropy to teacher scores that need not sum to one."""
+    mixer = dict(type="TokenMix", kind=kind, patch=patch)
+    labeler = dict(type="TokenMixLabel", smoothing=smoothing, normalise=False, loss="bce", fallback=fallback)
+    return with_mixup(dict(mixer=mixer, labeler=labeler), 0.5, smoothing, loss="bce")
+
+
+@preset(
+    "tokenmix-fixed", "tokenmix", "fixed", "TokenMix with labels that sum to one, and the cross-entropy of the others"
+)
+def tokenmix_fixed(
+    smoothing: float = 0.1,
+    patch: int | None = None,
+    kind: str = "block",
+    loss: str = "ce",
+    fallback: str | None = None,
+) -> Policy:
+    """Build TokenMix with its defects mended: labels are not negative and sum to one."""
+    mixer = dict(type="TokenMix", kind=kind, patch=patch)
+    labeler = dict(type="TokenMixLabel", smoothing=smoothing, normalise=True, loss=loss, fallback=fallback)
+    return with_mixup(dict(mixer=mixer, labeler=labeler), 0.5, smoothing, loss=loss)
+
+
+@preset("smmix", "smmix", "official", "SMMix, arXiv 2212.12977; ChenMnZ/SMMix smmix.py, engine.py")
+def smmix(smoothing: float = 0.1, importance: str = "mean_attn") -> Policy:
+    """Build SMMix as released: the pass over the unmixed images in full precision, logits blended."""
+    mixer = dict(type="SMMix", importance=importance, unmixed_fp32=True)
+    labeler = dict(type="SMMixLabel", smoothing=smoothing, consistency="logits")
+    return with_mixup(dict(mixer=mixer, labeler=labeler), 0.5, smoothing)
+
+
+@preset("smmix-fixed", "smmix", "fixed", "SMMix with the pass over the unmixed images at the precision of the step")
+def smmix_fixed(smoothing: float = 0.1, importance: str = "mean_attn", consistency: str = "logits") -> Policy:
+    """Build SMMix with its defects mended; ``consistency='probs'`` blends distributions instead of logits."""
+    mixer = dict(type="SMMix", importance=importance, unmixed_fp32=False)
+    labeler = dict(type="SMMixLabel", smoothing=smoothing, consistency=consistency)
+    return with_mixup(dict(mixer=mixer, labeler=labeler), 0.5, smoothing)

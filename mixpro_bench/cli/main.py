@@ -16,6 +16,7 @@ COMMANDS = {
     "transfer": ("transfer", "train a detector or a segmenter on pretrained weights"),
     "suite": ("suite", "run every pretraining and transfer of a suite and end with the leaderboard"),
     "leaderboard": ("leaderboard", "turn a folder of Records into tables"),
+    "methods": ("methods", "list every mixing method, label method and preset with its source"),
     "make-data": ("make_data", "write the built-in digits data in ImageFolder, COCO and ADE20K layout"),
     "env": ("env", "show package versions, devices and the operator backend"),
 }

@@ -28,6 +28,9 @@ class AreaLabel(Labeler):
         loss: ``"ce"``, or ``"bce"`` for binary cross-entropy to the same target (TokenMix's recipe).
     """
 
+    source = "soft-target cross-entropy; timm/data/mixup.py"
+    exact = "always"
+
     def __init__(self, smoothing: float = 0.1, loss: Literal["ce", "bce"] = "ce") -> None:
         super().__init__()
         check_smoothing(smoothing)

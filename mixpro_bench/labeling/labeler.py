@@ -136,11 +136,15 @@ class Labeler(nn.Module):
         need: What it wants read out of the forward pass on the mixed images.
         needs_unmixed: What it wants of a forward pass on the unmixed images, or None for no such pass.
         needs_aux: Names of the per-sample tensors that the data must bring along beside images and labels.
+        source: Paper and file that the labeler follows.
+        exact: Under which arguments it equals the released code; None for what its authors did not release.
     """
 
     need: Need = Need()
     needs_unmixed: Need | None = None
     needs_aux: tuple[str, ...] = ()
+    source: str = ""
+    exact: str | None = None
 
     def setup(self, dim: int, num_classes: int) -> None:
         """Make what depends on the backbone, such as heads of its own; called once, when the model is built.

@@ -54,6 +54,9 @@ class PAL(Labeler):
         importance: Kind of token importance; ``"auto"`` is the backbone's own. Only ``"cls"`` was released.
     """
 
+    source = "MixPro, arXiv 2304.12043; fistyee/MixPro main.py:287-311"
+    exact = "loss_smoothing=0, detach=False, importance='cls'"
+
     def __init__(
         self,
         smoothing: float = 0.1,

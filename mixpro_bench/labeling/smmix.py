@@ -68,6 +68,8 @@ class SMMixLabel(Labeler):
 
     need = Need(tokens=True)
     needs_unmixed = Need()
+    source = "SMMix, arXiv 2212.12977; ChenMnZ/SMMix engine.py:39-51"
+    exact = "consistency='logits'"
 
     def __init__(self, smoothing: float = 0.1, consistency: Literal["logits", "probs"] = "logits") -> None:
         super().__init__()

@@ -34,6 +34,8 @@ class TLAlign(Labeler):
     """
 
     need = Need(share=True)
+    source = "TL-Align, arXiv 2210.06455; Euphoria16/TL-Align vision_transformer.py:197-243"
+    exact = "models with a class token"
 
     def __init__(self, smoothing: float = 0.1) -> None:
         super().__init__()

@@ -92,6 +92,9 @@ class TokenMixLabel(Labeler):
         UserError: If an argument is out of range.
     """
 
+    source = "TokenMix, arXiv 2207.08409; Sense-X/TokenMix tokenmix.py:330-354"
+    exact = "normalise=False, loss='bce'"
+
     def __init__(
         self,
         smoothing: float = 0.1,

@@ -39,6 +39,9 @@ class TransMix(Labeler):
         UserError: If an argument is out of range.
     """
 
+    source = "TransMix, arXiv 2111.09833; Beckschen/TransMix transmix.py:67-91"
+    exact = "weight=0.5, downsample='nearest', importance='cls'"
+
     def __init__(
         self,
         smoothing: float = 0.1,

@@ -52,11 +52,15 @@ class Mixer(ABC):
         needs_unmixed: What the mixer must see of the unmixed images first (SMMix), if anything.
         local: Whether each place of the mixed image shows one image only, so that labels can follow attention.
         moves: Whether B's content may end up elsewhere than where it was in B.
+        source: Paper and file that the mixer follows.
+        exact: Under which arguments it equals the released code; None for what its authors did not release.
     """
 
     pairs: str = "flip"
     local: bool = True
     moves: bool = False
+    source: str = ""
+    exact: str | None = None
     needs_unmixed: Need | None = None
 
     @property

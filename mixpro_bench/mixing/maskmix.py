@@ -93,6 +93,8 @@ class MaskMix(Mixer):
     """
 
     pairs = "shuffle"
+    source = "MixPro, arXiv 2304.12043; fistyee/MixPro utils.py:27-58"
+    exact = "area='count'; either value where the mask patch divides the image"
 
     def __init__(self, mask_patch: int = 32, alpha: float = 1.0, area: Literal["pixel", "count"] = "pixel") -> None:
         if mask_patch < 1:

@@ -113,6 +113,8 @@ class NoMix(Mixer):
 
     pairs = "self"
     local = False
+    source = "no mixing"
+    exact = "always"
 
     @property
     def name(self) -> str:
@@ -140,6 +142,8 @@ class Mixup(Mixer):
     """
 
     local = False
+    source = "Mixup, arXiv 1710.09412; timm/data/mixup.py"
+    exact = "always"
 
     def __init__(self, alpha: float = 0.8) -> None:
         check_alpha("Mixup", alpha)
@@ -177,6 +181,9 @@ class CutMix(Mixer):
     Args:
         alpha: Parameter of the Beta distribution of the kept area.
     """
+
+    source = "CutMix, arXiv 1905.04899; timm/data/mixup.py"
+    exact = "always"
 
     def __init__(self, alpha: float = 1.0) -> None:
         check_alpha("CutMix", alpha)

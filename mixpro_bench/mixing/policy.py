@@ -101,6 +101,11 @@ class MixPolicy(nn.Module):
             branch.mixer.setup(image_size, backbone.patch_size)
             branch.labeler.setup(backbone.embed_dim, num_classes)
 
+    @property
+    def needs_aux(self) -> tuple[str, ...]:
+        """Names of the per-sample tensors that the data must bring along for some branch."""
+        return tuple(sorted({name for branch in self.branches for name in branch.labeler.needs_aux}))
+
     def choose(self, place: Place) -> Branch:
         """Return the branch of a step; a function of the place only."""
         coin = rng(place.seed, "branch", place.step, place.rank if self.coin == "rank" else 0).random()

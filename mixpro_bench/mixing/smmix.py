@@ -109,6 +109,8 @@ class SMMix(Mixer):
     """
 
     moves = True
+    source = "SMMix, arXiv 2212.12977; ChenMnZ/SMMix smmix.py:58-130"
+    exact = "unmixed_fp32=True"
 
     def __init__(
         self, low: float = 0.25, high: float = 0.75, importance: str = "mean_attn", unmixed_fp32: bool = False

@@ -68,6 +68,9 @@ class TokenCutMix(TokenMixer):
         empty: Accept boxes without a token, as released; otherwise they are drawn again.
     """
 
+    source = "TL-Align, arXiv 2210.06455; Euphoria16/TL-Align tla.py:57-158"
+    exact = "empty=True"
+
     def __init__(self, patch: int | None = None, alpha: float = 1.0, empty: bool = False) -> None:
         super().__init__(patch)
         check_alpha("TokenCutMix", alpha)

@@ -116,6 +116,9 @@ class TokenMix(TokenMixer):
         UserError: If an argument is out of range.
     """
 
+    source = "TokenMix, arXiv 2207.08409; Sense-X/TokenMix tokenmix.py:166-229"
+    exact = "ratio='const', kept=0.5, extra=None (224 pixels and patch 16 there)"
+
     def __init__(
         self,
         kind: Literal["block", "random"] = "block",
