@@ -18,7 +18,12 @@ default_hooks = dict(
     progress=dict(type="mixpro_bench.ProgressHook"),
     record=dict(type="mixpro_bench.RecordHook"),
 )
-log_processor = dict(type="LogProcessor", window_size=log_interval)
+log_processor = dict(
+    type="LogProcessor",
+    window_size=log_interval,
+    # What is shown as the mean over the window; the statistics of mixing vary from step to step.
+    mean_pattern=r".*(loss|time|data_time|grad_norm|mix/).*",
+)
 log_level = "INFO"
 
 env_cfg = dict(

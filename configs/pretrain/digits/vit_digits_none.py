@@ -7,7 +7,7 @@ _base_ = [
     "../../_base_/models/classifier.py",
     "../../_base_/backbones/vit_digits.py",
     "../../_base_/datasets/digits_cls.py",
-    "../../_base_/schedules/digits_cls.py",
+    "../../_base_/schedules/short_cls.py",
     "../../_base_/runtime.py",
 ]
 

@@ -1,4 +1,4 @@
-"""Protocol digits-cls, version 1: a few epochs of AdamW with a cosine, enough for a demonstration."""
+"""Short pretraining (protocols digits-cls and small-cls, version 1): ten epochs of AdamW with a cosine."""
 
 max_epochs = 10
 train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=max_epochs, val_interval=max_epochs)
