@@ -76,8 +76,12 @@ def run_training(cfg: Config) -> None:
         UserError: The work dir is in use, or an input turns out to be wrong while the run is built.
     """
     from mixpro_bench import compat
+    from mixpro_bench.compat.dependencies import require_for
+    from mixpro_bench.datasets.fingerprint import check_data
 
+    require_for(cfg.get("bench", {}).get("task", "pretrain"))
     compat.install()
+    check_data(cfg)
     from mmengine.registry import RUNNERS
 
     if cfg.get("work_dir") is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+import warnings
 from collections.abc import Sequence
 
 from mixpro_bench import __version__
@@ -40,6 +41,8 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status: 0 done, 1 a run failed, 2 a wrong input."""
+    # mmengine 0.10 imports pkg_resources; that is known, and nothing a user could act on.
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
     argv = list(sys.argv[1:] if argv is None else argv)
     command = next((word for word in argv if not word.startswith("-")), None)
     args = build_parser(command).parse_args(argv)
