@@ -20,6 +20,9 @@ LOCK_NAME = ".lock"
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what every run can be told beside its config; the sub-command adds ``config`` itself."""
+    from mixpro_bench.compat import quiet
+
+    quiet.install()
     from mmengine.config import DictAction
 
     parser.add_argument("--work-dir", metavar="DIR", help="where the run writes (default: work_dirs/<name of config>)")

@@ -14,6 +14,8 @@ from mmengine.registry import MODEL_WRAPPERS as ENGINE_MODEL_WRAPPERS
 from mmengine.registry import MODELS as ENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as ENGINE_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import OPTIM_WRAPPERS as ENGINE_OPTIM_WRAPPERS
+from mmengine.registry import OPTIMIZERS as ENGINE_OPTIMIZERS
+from mmengine.registry import PARAM_SCHEDULERS as ENGINE_PARAM_SCHEDULERS
 from mmengine.registry import RUNNERS as ENGINE_RUNNERS
 from mmengine.registry import TRANSFORMS as ENGINE_TRANSFORMS
 from mmengine.registry import WEIGHT_INITIALIZERS as ENGINE_WEIGHT_INITIALIZERS
@@ -40,6 +42,9 @@ OPTIM_WRAPPERS = _child("optimizer wrapper", ENGINE_OPTIM_WRAPPERS, "compat.regi
 OPTIM_WRAPPER_CONSTRUCTORS = _child(
     "optimizer wrapper constructor", ENGINE_OPTIM_WRAPPER_CONSTRUCTORS, "transfer"
 )
+# Empty, but mmengine warns about a scope that lacks them.
+OPTIMIZERS = _child("optimizer", ENGINE_OPTIMIZERS)
+PARAM_SCHEDULERS = _child("parameter scheduler", ENGINE_PARAM_SCHEDULERS)
 WEIGHT_INITIALIZERS = _child("weight initializer", ENGINE_WEIGHT_INITIALIZERS, "transfer")
 
 # These two have no parent in mmengine: they are what the package is about.

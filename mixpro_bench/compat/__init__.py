@@ -6,10 +6,11 @@ imported by its ``registered`` module, so that ``from mixpro_bench.compat.mmcv_o
 
 from __future__ import annotations
 
-from mixpro_bench.compat import mmcv_ops, mmseg_alias
+from mixpro_bench.compat import mmcv_ops, mmseg_alias, quiet
 
 
 def install() -> None:
     """Apply what must be in place before mmdet or mmseg are imported. Idempotent."""
+    quiet.install()
     mmcv_ops.install()
     mmseg_alias.install()

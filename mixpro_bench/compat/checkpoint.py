@@ -8,6 +8,7 @@ Can go when mmengine writes checkpoints that torch reads as they are, in one ste
 from __future__ import annotations
 
 import contextlib
+import enum
 import os
 import pickle
 import re
@@ -141,11 +142,14 @@ def to_primitives(value: Any, *, drop: bool = False, where: str = "checkpoint") 
         return value.item()
     if isinstance(value, torch.nn.Parameter):
         return value.detach()
-    # Exact types: a subclass (an enum, say) would be pickled by its own class.
+    # Exact types: a subclass would be pickled by its own class.
     if type(value) in _PRIMITIVES or isinstance(value, _TORCH):
         return value
-    if isinstance(value, _PRIMITIVES[:5]):
-        return next(kind(value) for kind in _PRIMITIVES[:5] if isinstance(value, kind))
+    if isinstance(value, enum.Enum):
+        return to_primitives(value.value, drop=drop, where=where)
+    for kind in (str, bytes, int, float, complex):
+        if isinstance(value, kind):
+            return kind(value)  # type: ignore[arg-type]
     if isinstance(value, np.ndarray):
         return torch.from_numpy(value.copy()) if value.dtype.kind in "biuf" else value.tolist()
     if isinstance(value, os.PathLike):

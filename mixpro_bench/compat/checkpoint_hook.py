@@ -22,9 +22,16 @@ from mixpro_bench.registry import HOOKS
 class CheckpointHook(EngineCheckpointHook):
     """mmengine's hook for local work dirs; takes the same arguments."""
 
+    keep_ckpt_ids: deque[int]
+
     def before_train(self, runner: Any) -> None:
         """Also sweep away what a killed run left half-written."""
         super().before_train(runner)
+        if self.save_best is not None:
+            for key in self._best_keys():
+                best = self._best(key)
+                # A run that resumes from another work dir leaves that one's best checkpoint alone.
+                self._set_best(key, best and str(Path(self.out_dir) / Path(best).name))
         if is_main_process():
             for left in Path(self.out_dir).glob(".*.pth.*.tmp"):
                 left.unlink(missing_ok=True)
@@ -72,11 +79,14 @@ class CheckpointHook(EngineCheckpointHook):
                 runner.logger.info(f"The previous best checkpoint {old} is removed")
 
     def _hide_best(self) -> dict[str | None, str | None]:
-        keys = [None] if len(self.key_indicators) == 1 else list(self.key_indicators)
-        before = {key: self._best(key) for key in keys}
-        for key in keys:
+        before = {key: self._best(key) for key in self._best_keys()}
+        for key in before:
             self._set_best(key, None)
         return before
+
+    def _best_keys(self) -> list[str | None]:
+        """Return the metrics; one alone has no name in mmengine's hook."""
+        return [None] if len(self.key_indicators) == 1 else list(self.key_indicators)
 
     def _best(self, key: str | None) -> str | None:
         return self.best_ckpt_path if key is None else self.best_ckpt_path_dict.get(key)

@@ -61,7 +61,7 @@ class _Dtype:
     def real(self) -> np.dtype:
         if self.code[:1] not in "biuf":
             raise ValueError(f"NumPy data of type {self.code!r} in a checkpoint")
-        return np.dtype(self.code).newbyteorder("=" if self.order == "|" else self.order)
+        return np.dtype(("" if self.order in "|=" else self.order) + self.code)
 
 
 class _Array:

@@ -54,7 +54,7 @@ def install() -> None:
     # Without a loader mmcv's own check_ops_exist() answers the truth: no.
     stand_in.__spec__ = importlib.machinery.ModuleSpec(EXTENSION, loader=None)
     sys.modules[EXTENSION] = stand_in
-    sys.modules["mmcv"]._ext = stand_in
+    setattr(sys.modules["mmcv"], "_ext", stand_in)  # noqa: B010  # the module does not declare it
     if multiprocessing.parent_process() is None and os.environ.get("RANK", "0") == "0":
         logging.getLogger("mixpro_bench").warning(
             "mmcv's compiled operators are not available (%s): torchvision's NMS and RoIAlign stand in", reason

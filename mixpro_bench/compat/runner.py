@@ -7,7 +7,6 @@ Can go when mmengine's Runner reads its own checkpoints under ``weights_only=Tru
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from mmengine.dist import master_only
 from mmengine.model import is_model_wrapper
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner as EngineRunner
-from mmengine.runner.checkpoint import _load_checkpoint_to_model
+from mmengine.runner.checkpoint import _load_checkpoint_to_model, weights_to_cpu
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -128,9 +127,7 @@ class Runner(EngineRunner):
             loop = _renamed(loop, _LOOPS)
         return super().build_train_loop(loop)
 
-    def build_dataloader(  # type: ignore[override]
-        self, dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False
-    ) -> DataLoader:
+    def build_dataloader(self, dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False) -> DataLoader:
         """Build a loader; that of training is made a function of (seed, epoch, index)."""
         if dataloader is self._train_dataloader and isinstance(dataloader, dict):
             dataloader = deterministic(dataloader, int(self.seed))
@@ -242,7 +239,7 @@ class Runner(EngineRunner):
         model = self.model.module if is_model_wrapper(self.model) else self.model
         checkpoint: dict[str, Any] = {
             "meta": self._meta(dict(meta or {}), by_epoch),
-            "state_dict": OrderedDict((key, value.cpu()) for key, value in model.state_dict().items()),
+            "state_dict": weights_to_cpu(model.state_dict()),
         }
         if save_optimizer:
             checkpoint["optimizer"] = _to_cpu(self.optim_wrapper.state_dict())

@@ -47,8 +47,10 @@ class RuntimeInfoHook(EngineRuntimeInfoHook):
             kept = value.detach() if isinstance(value, torch.Tensor) else value
             self._pending.setdefault(key, []).append(kept)
         last = runner.iter + 1 >= runner.max_iters
-        if last or self.every_n_inner_iters(batch_idx, self.interval) or self.end_of_epoch(
-            runner.train_dataloader, batch_idx
+        if (
+            last
+            or self.every_n_inner_iters(batch_idx, self.interval)
+            or self.end_of_epoch(runner.train_dataloader, batch_idx)
         ):
             self.flush(runner)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import enum
 import os
 import pickle
 import sys
@@ -67,12 +68,24 @@ def test_what_is_no_primitive_is_named(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+class Colour(str, enum.Enum):
+    RED = "red"
+
+
 def test_primitives():
     plain = to_primitives(
-        {"a": np.float32(0.5), "b": np.arange(3), "c": {2, 1}, "d": Path("x"), "e": (np.int64(1), None), 3: "z"}
+        {
+            "f": Colour.RED,
+            "a": np.float32(0.5),
+            "b": np.arange(3),
+            "c": {2, 1},
+            "d": Path("x"),
+            "e": (np.int64(1), None),
+            3: "z",
+        }
     )
     assert torch.equal(plain.pop("b"), torch.arange(3))
-    assert plain == {"a": 0.5, "c": [1, 2], "d": "x", "e": (1, None), 3: "z"}
+    assert plain == {"f": "red", "a": 0.5, "c": [1, 2], "d": "x", "e": (1, None), 3: "z"}
     assert to_primitives({"keep": 1, "leave": object()}, drop=True) == {"keep": 1}
 
 

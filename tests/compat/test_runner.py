@@ -53,6 +53,29 @@ def test_only_the_last_and_the_best_checkpoint_are_left(finished):
     assert best == max(finished.message_hub.get_scalar("val/toy/acc").data[0])
 
 
+def test_resuming_elsewhere_leaves_the_first_work_dir_alone(toy, finished, tmp_path):
+    before = sorted(path.name for path in Path(finished.work_dir).glob("*.pth"))
+    cfg = toy.config(tmp_path, resume=True, load_from=str(Path(finished.work_dir) / "iter_10.pth"))
+    cfg.train_cfg.max_iters = 14
+    cfg.val_evaluator = dict(type="ToyAccuracy", bonus=1.0)
+    toy.train(cfg)
+    assert sorted(path.name for path in Path(finished.work_dir).glob("*.pth")) == before
+    assert [path.name for path in tmp_path.glob("best*")]
+
+
+def test_averaged_weights_resume(toy, tmp_path):
+    """mmengine's EMAHook exchanges the weights in the checkpoint; both kinds must come back."""
+    ema = dict(type="EMAHook", momentum=0.5)
+    whole = toy.train(toy.config(tmp_path / "whole", custom_hooks=[ema]))
+    with pytest.raises(InterruptedError):
+        toy.train(toy.config(tmp_path / "cut", custom_hooks=[ema, dict(type="StopHook", after=7)]))
+    resumed = toy.train(toy.config(tmp_path / "cut", custom_hooks=[ema], resume=True))
+    assert toy.fingerprint(resumed.model) == toy.fingerprint(whole.model)
+    first, second = (load_checkpoint(tmp_path / name / "iter_10.pth") for name in ("whole", "cut"))
+    for part in ("state_dict", "ema_state_dict"):
+        assert all(torch.equal(value, second[part][key]) for key, value in first[part].items())
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_resumed_is_bit_for_bit_the_same(toy, finished, tmp_path, workers):
     cfg = toy.config(tmp_path, custom_hooks=[dict(type="StopHook", after=7)])

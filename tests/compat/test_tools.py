@@ -19,8 +19,6 @@ def test_another_tools_script(tmp_path):
 
 
 def test_a_missing_script():
-    done = subprocess.run(
-        [sys.executable, "-m", "mixpro_bench.compat", "nothing.py"], capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-m", "mixpro_bench.compat", "nothing.py"], capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.startswith("usage: python -m mixpro_bench.compat TOOL")

@@ -61,11 +61,15 @@ class ToyData(torch.utils.data.Dataset):
 class ToyAccuracy(BaseMetric):
     default_prefix = "toy"
 
+    def __init__(self, bonus: float = 0.0) -> None:
+        super().__init__()
+        self.bonus = bonus
+
     def process(self, data_batch: Any, data_samples: Any) -> None:
         self.results.extend(float(one["logit"].argmax() == one["label"]) for one in data_samples)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        return dict(acc=sum(results) / len(results))
+        return dict(acc=sum(results) / len(results) + self.bonus)
 
 
 @HOOKS.register_module(force=True)
