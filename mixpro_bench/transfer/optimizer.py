@@ -90,8 +90,8 @@ def param_groups(
         Groups with ``params``, ``name``, ``param_names``, and ``lr`` and ``weight_decay`` where they differ.
     """
     backbone = getattr(model, "backbone", None)
-    inner = getattr(backbone, "model", None)
-    exempt = {f"backbone.model.{n}" for n in (inner.no_weight_decay() if hasattr(inner, "no_weight_decay") else ())}
+    told = getattr(getattr(backbone, "model", None), "no_weight_decay", set)
+    exempt = {f"backbone.model.{name}" for name in told()}
     distances = _distances(backbone) if layer_decay < 1 else {}
     groups: dict[tuple[int, bool], dict] = {}
     for name, parameter in model.named_parameters():

@@ -147,7 +147,7 @@ def test_refusals_leave_no_work_dir(words, sentence, tmp_path, capsys, monkeypat
 def test_check_stops_before_the_training(source, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["transfer", str(CONFIGS["seg"]), str(source[0]), "--check"]) == 0
-    assert "78 of 78 tensors (100 %" in capsys.readouterr().out
+    assert "tensors (100 %, " in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,6 +1,8 @@
 """Mask R-CNN on digit scenes: the detection half of the demo.
 
 Command: bash tools/transfer_det.sh configs/transfer/det/mask-rcnn_vit-digits_digits.py CHECKPOINT
+Cost: 1.6 M parameters, 0.3 to 0.4 s of one CPU core for a step of 8 images.
+Expected: from scratch, after 160 steps, box AP 0.44 and mask AP 0.43 were seen (one seed).
 """
 
 _base_ = [
