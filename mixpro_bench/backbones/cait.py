@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mixpro_bench.backbones.attention import class_row
 from mixpro_bench.backbones.contract import Need, Output, Share
-from mixpro_bench.backbones.family import Family, as_map, input_share
+from mixpro_bench.backbones.family import Family, as_map, token_share
 
 
 def attend_talking(attn: TalkingHeadAttn, x: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
@@ -81,28 +81,28 @@ class CaiT(Family):
         """Return logits and what ``need`` asks for."""
         model = self.model
         x, h, w = self.embed(x)
-        carried = input_share(share, h, w).flatten(1) if need.share else None
+        carried = token_share(share, h, w, prefix=1) if need.share else None
         for block in model.blocks:
             if carried is None:
                 x = self.run(block, x)
             else:
-                x, carried = self.run(read_block, block, x, carried)
+                x, patches = self.run(read_block, block, x, carried[:, 1:])
+                carried = torch.cat((carried[:, :1], patches), dim=1)
         token = model.cls_token.expand(x.shape[0], -1, -1)
-        at_token = None if carried is None else share.lam.float()
-        row = None
-        for i, block in enumerate(model.blocks_token_only):
-            last = i == len(model.blocks_token_only) - 1
-            if carried is not None or (last and self.kind(need) == "class_attn"):
+        weights = None
+        for block in model.blocks_token_only:
+            read = self.kind(need) == "class_attn" and block is model.blocks_token_only[-1]
+            if read or carried is not None:
                 row = class_row(block.attn, block.norm1(torch.cat((token, x), dim=1)))
+                weights = row[:, 1:] if read else None
                 if carried is not None:
-                    attended = (row * torch.cat((at_token[:, None], carried), dim=1)).sum(dim=1)
-                    at_token = (attended + at_token) / 2
+                    attended = (row * carried).sum(dim=1, keepdim=True)
+                    carried = torch.cat(((attended + carried[:, :1]) / 2, carried[:, 1:]), dim=1)
             token = self.run(block, x, token)
         x = model.norm(torch.cat((token, x), dim=1))
-        if carried is not None and model.global_pool == "avg":
-            at_token = carried.mean(dim=1)
-        weights = row[:, 1:] if self.kind(need) == "class_attn" else None
-        return self.output(model.forward_head(x), as_map(x[:, 1:], h, w), need, weights, at_token)
+        if carried is not None:
+            carried = carried[:, 0] if model.global_pool == "token" else carried[:, 1:].mean(dim=1)
+        return self.output(model.forward_head(x), as_map(x[:, 1:], h, w), need, weights, carried)
 
     def features(self, x: Tensor, out_indices: Sequence[int]) -> list[Tensor]:
         """Return the normalised patch tokens after the blocks ``out_indices`` as maps (B, C, h, w)."""

@@ -42,17 +42,19 @@ class Cam:
         with torch.autocast(self.tokens.device.type, enabled=False), torch.no_grad():
             return torch.einsum("bc,bchw->bhw", self.weight[labels].float(), self.tokens.float())
 
-    def importance(self, labels_a: Tensor, labels_b: Tensor, share: Tensor) -> Tensor:
+    def importance(self, labels_a: Tensor, labels_b: Tensor | None = None, share: Tensor | None = None) -> Tensor:
         """Return how much every location speaks for the label of the image it shows.
 
         Args:
             labels_a: Class indices of A, shape (B,).
-            labels_b: Class indices of B, shape (B,).
+            labels_b: Class indices of B, shape (B,); None for images that are not mixed.
             share: Share of A in every location, shape (B, h, w); the two activations are mixed with it.
 
         Returns:
             float32, positive, sum 1 per image, shape (B, h, w).
         """
-        a, b = (self.activation(labels).relu() for labels in (labels_a, labels_b))
-        score = torch.lerp(b, a, share.to(a)) + FLOOR
+        score = self.activation(labels_a).relu()
+        if labels_b is not None and share is not None:
+            score = torch.lerp(self.activation(labels_b).relu(), score, share.to(score))
+        score = score + FLOOR
         return score / score.sum(dim=(1, 2), keepdim=True)

@@ -7,7 +7,7 @@ Whatever is read out of a forward pass is a return value. An attribute left behi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from mmengine.model import BaseModule
@@ -24,7 +24,8 @@ class Need:
     """What a caller wants read out beside the logits.
 
     Attributes:
-        importance: Kind of token importance, or ``"auto"`` for the backbone's own kind, or None.
+        importance: Kind of token importance, or ``"auto"`` for the backbone's own kind, or None. ``"cam"`` comes as
+            `Output.cam`, since it depends on labels.
         share: Whether the share of A is to be carried through the blocks (TL-Align).
         tokens: Whether the final patch tokens are wanted.
     """
@@ -60,7 +61,7 @@ class Output:
         importance: Non-negative weight of every token, detached, float32, sum 1 per image, shape (B, h, w).
         share: Share of A that has reached the readout (class token or pooled tokens), detached, shape (B,).
         tokens: Patch tokens after the final norm, shape (B, C, h, w).
-        cam: In place of ``importance`` for the kind ``"cam"``: it depends on labels, which a backbone does not know.
+        cam: In place of ``importance`` for the kind ``"cam"``, which depends on labels: see `for_labels`.
         aux_losses: Losses of systems that train with their own.
     """
 
@@ -70,6 +71,21 @@ class Output:
     tokens: Tensor | None = None
     cam: Cam | None = None
     aux_losses: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def for_labels(
+        self, labels_a: Tensor, labels_b: Tensor | None = None, share: Callable[[int, int], Tensor] | None = None
+    ) -> Output:
+        """Return the output with ``importance`` made of ``cam``, or itself where there is no ``cam``.
+
+        Args:
+            labels_a: Class indices of A, shape (B,).
+            labels_b: Class indices of B, shape (B,); None for images that are not mixed.
+            share: ``share(h, w)`` gives the share of A in each cell of a grid, shape (B, h, w), as `Region.share` does.
+        """
+        if self.cam is None:
+            return self
+        at = share(*self.cam.grid) if share is not None else None
+        return replace(self, importance=self.cam.importance(labels_a, labels_b, at))
 
 
 class Backbone(BaseModule):
@@ -140,7 +156,7 @@ class Backbone(BaseModule):
 
     def init_weights(self) -> None:
         """Apply ``init_cfg`` only: submodules initialised themselves, and a second time would undo a Handover."""
-        if self.init_cfg and not self.is_init:
+        if self.init_cfg and not self.is_init:  # type: ignore[has-type]
             from mmengine.model import initialize
 
             initialize(self, self.init_cfg)

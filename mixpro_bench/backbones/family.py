@@ -121,3 +121,10 @@ def input_share(share: Share | None, h: int, w: int) -> Tensor:
     if share is None:
         raise ValueError("need.share asks for the share of A at the readout: give its share at the input")
     return share.at(h, w).float()
+
+
+def token_share(share: Share | None, h: int, w: int, prefix: int) -> Tensor:
+    """Return the share of A of every token, shape (B, prefix + h * w); the prefix tokens start with the area's."""
+    patches = input_share(share, h, w).flatten(1)
+    assert share is not None
+    return torch.cat((share.lam[:, None].to(patches).expand(-1, prefix), patches), dim=1)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mixpro_bench.backbones.attention import attention_row, carry_alone
 from mixpro_bench.backbones.contract import Need, Output, Share
-from mixpro_bench.backbones.family import Family, as_map, input_share
+from mixpro_bench.backbones.family import Family, as_map, token_share
 
 
 def embed_pixels(embed: PixelEmbed, x: Tensor, position: Tensor) -> Tensor:
@@ -103,10 +103,7 @@ class TNT(Family):
         """Return logits and what ``need`` asks for."""
         model = self.model
         pixels, x, h, w = self.embed(x)
-        carried = None
-        if need.share:
-            carried = input_share(share, h, w).flatten(1)
-            carried = torch.cat((share.lam[:, None].to(carried), carried), dim=1)
+        carried = token_share(share, h, w, prefix=1) if need.share else None
         row = None
         for block in model.blocks:
             here = self.kind(need) == "cls" and block is model.blocks[-1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from timm.layers import Attention
 from timm.models.deit import VisionTransformerDistilled
 from timm.models.vision_transformer import Block, VisionTransformer
@@ -12,8 +11,10 @@ from torch import Tensor, nn
 
 from mixpro_bench.backbones.attention import Read, attend
 from mixpro_bench.backbones.contract import Need, Output, Share
-from mixpro_bench.backbones.family import Family, as_map, input_share
+from mixpro_bench.backbones.family import Family, as_map, token_share
 from mixpro_bench.errors import UserError
+
+READ: dict[str | None, Read] = {"cls": "cls", "mean_attn": "mean"}
 
 
 def read_block(
@@ -71,11 +72,8 @@ class ViT(Family):
         """Return logits and what ``need`` asks for."""
         model = self.model
         x, h, w = self.embed(x)
-        carried = None
-        if need.share:
-            patches = input_share(share, h, w).flatten(1)
-            carried = torch.cat((share.lam[:, None].expand(-1, self.prefix).to(patches), patches), dim=1)
-        read = {"cls": "cls", "mean_attn": "mean"}.get(self.kind(need))
+        carried = token_share(share, h, w, self.prefix) if need.share else None
+        read = READ.get(self.kind(need))
         row = None
         last = model.blocks[-1]
         for block in model.blocks:

@@ -190,6 +190,18 @@ def test_class_activation_scores_by_hand():
     assert not cam.weight.requires_grad
 
 
+def test_output_takes_labels_where_importance_depends_on_them():
+    model, x, share = build("sequencer"), images(), half()
+    out = model(x, need=Need("auto"))
+    a, b = torch.tensor([0, 1]), torch.tensor([2, 3])
+    assert torch.equal(out.for_labels(a, b, share.at).importance, out.cam.importance(a, b, share.at(*out.cam.grid)))
+    alone = out.for_labels(a).importance
+    assert torch.equal(alone, out.for_labels(a, b, lambda h, w: torch.ones(2, h, w)).importance)
+    assert torch.equal(out.for_labels(a).logits, out.logits)
+    other = build("vit")(x, need=Need("auto"))
+    assert other.for_labels(a, b, share.at) is other
+
+
 def test_no_activation_at_all_is_uniform():
     model, x = build("pvt"), images()
     model.model.head.weight.zero_()

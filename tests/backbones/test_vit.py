@@ -162,6 +162,7 @@ def test_bf16_autocast():
     assert (rough.share - exact.share).abs().max() < 5e-3
 
 
+@pytest.mark.slow
 def test_compile():
     model, x, share = build("vit"), images(), half()
     expected = model(x, need=ALL, share=share)
