@@ -15,6 +15,13 @@ from mixpro_bench.leaderboard.metrics import METRICS, RANKING, STAGES
 from mixpro_bench.leaderboard.record import Record
 from mixpro_bench.leaderboard.statistics import Summary, summarize, unit_of
 
+MEANINGS = {
+    "dirty": "the code had changes that are in no commit",
+    "mixed commits": "the runs of the row were made by different versions of the code",
+    "weights incomplete": "not every pretrained parameter was found in the checkpoint",
+    "no load audit": "it is not known which pretrained weights were loaded",
+}
+
 
 @dataclass(frozen=True, order=True)
 class Conditions:
@@ -194,6 +201,8 @@ def _table(records: Sequence[Record], conditions: tuple[Conditions, ...]) -> Tab
         notes.append("n=1: one pretraining seed, so no spread is known")
     if any(row.n > 1 for row in rows):
         notes.append("± is the standard deviation over pretraining seeds (n)")
+    marks = {mark for row in rows for mark in row.marks}
+    notes += [f"{mark}: {meaning}" for mark, meaning in MEANINGS.items() if mark in marks]
     title = ", ".join(f"{c.stage}: {c.protocol} v{c.version}" for c in conditions)
     return Table(title, conditions, _columns(rows), tuple(rows), tuple(notes))
 
@@ -244,7 +253,7 @@ def _load_mark(records: Sequence[Record]) -> str:
 def _marks(records: Sequence[Record]) -> list[str]:
     marks = []
     if any(r.provenance.dirty for r in records):
-        marks.append("uncommitted code")
+        marks.append("dirty")
     if any(r.provenance.load_audit and not r.provenance.load_audit.complete for r in records):
         marks.append("weights incomplete")
     if any(not _is_root(r) and r.provenance.upstream_sha256 and not r.provenance.load_audit for r in records):
@@ -253,7 +262,7 @@ def _marks(records: Sequence[Record]) -> list[str]:
     if lost:
         marks.append(f"not finite: {', '.join(lost)}")
     if len({r.provenance.commit for r in records}) > 1:
-        marks.append("several commits")
+        marks.append("mixed commits")
     return marks
 
 

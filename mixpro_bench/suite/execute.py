@@ -22,6 +22,9 @@ from mixpro_bench.suite.run import Run, checkpoint_of, set_aside
 POLL_SECONDS = 0.2
 GRACE_SECONDS = 15.0
 
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
 Status = Literal["done", "kept", "failed", "skipped"]
 
 
@@ -146,9 +149,8 @@ def _start(run: Run, source: Path | None, upstream: Record | None, *, resume: bo
 
 def _die_with_parent() -> None:
     """Ask Linux to end this process when the suite dies, so that a killed suite leaves no run behind."""
-    pr_set_pdeathsig = 1
-    with contextlib.suppress(OSError):
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+    # Between fork and exec nothing may wait for a lock that another thread held: the library is loaded before.
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _outcome(job: _Running, code: int) -> Outcome:

@@ -116,7 +116,7 @@ def test_what_a_reader_must_know_is_marked(chain):
     (table,) = build_tables(records)
     row = cells(table, "mixpro")
     assert row["load"] == "INCOMPLETE 87.5%"
-    assert row["marks"] == "uncommitted code; weights incomplete; no load audit; not finite: aAcc"
+    assert row["marks"] == "dirty; weights incomplete; no load audit; not finite: aAcc"
 
 
 def test_golden_markdown(chain):
