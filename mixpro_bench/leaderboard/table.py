@@ -144,7 +144,7 @@ def _is_root(record: Record) -> bool:
     return record.stage == "pretrain"
 
 
-def _family_of(record: Record, made: dict[str | None, Record]) -> Conditions | str | None:
+def _family_of(record: Record, made: dict[str, Record]) -> Conditions | str | None:
     if _is_root(record):
         return conditions_of(record)
     sha = record.provenance.upstream_sha256

@@ -18,7 +18,7 @@ from mixpro_bench.suite.run import Run, run_name
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-KEYS = {
+KEYS: dict[str, Any] = {
     "name": str,
     "seeds": Sequence,
     "methods": Sequence,

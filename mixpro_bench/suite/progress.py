@@ -142,11 +142,11 @@ class Display:
         for run in self._runs:
             if run.name in self._ended:
                 continue
-            seen = self._running.get(run.name)
-            if seen is None:
+            current = self._running.get(run.name)
+            if current is None:
                 left += usual.get(run.task, overall)
-            elif seen.state.get("eta_s") is None:
-                left += max(0.0, usual.get(run.task, overall) - (now - seen.started))
+            elif current.state.get("eta_s") is None:
+                left += max(0.0, usual.get(run.task, overall) - (now - current.started))
         return left / self._jobs
 
     def _draw(self) -> None:
