@@ -16,6 +16,7 @@ from torch import Tensor
 from mixpro_bench.backbones.contract import Output
 from mixpro_bench.errors import UserError
 from mixpro_bench.mixing.batch import MixedBatch, Mixer, group_size, pair_aux, partners, to_device, unmixed_batch
+from mixpro_bench.mixing.cells import take_images
 from mixpro_bench.mixing.region import BoxRegion, ConstantRegion
 from mixpro_bench.registry import BATCH_AUGMENTS
 
@@ -155,7 +156,7 @@ class Mixup(Mixer):
         """Mix a batch with given draws."""
         weight = to_device(lam.astype(np.float32), images.device)
         rows = to_device(partner.astype(np.int64), images.device)
-        blend = images.index_select(0, rows).lerp_(images, weight.to(images.dtype)[:, None, None, None])
+        blend = take_images(images, rows).lerp_(images, weight.to(images.dtype)[:, None, None, None])
         region = ConstantRegion(weight, (images.shape[-2], images.shape[-1]))
         return MixedBatch(blend, labels, labels[rows], weight, rows, region, self.name, pair_aux(aux, rows))
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixpro_bench.mixing.cells import paste_cells, take_cells
+from mixpro_bench.mixing.cells import paste_cells, take_cells, take_images
 
 QUICK = settings(max_examples=25, deadline=None)
 
@@ -51,3 +52,9 @@ def test_memory_layout_does_not_matter():
     kept = torch.rand(2, 2, 2) < 0.5
     partner = torch.tensor([1, 0])
     assert torch.equal(paste_cells(images, partner, kept, 4), paste_cells(images.contiguous(), partner, kept, 4))
+
+
+@pytest.mark.parametrize("size", [(4, 4), (3, 7), (7, 3), (1, 5)])
+def test_whole_images(size):
+    images, sample = torch.randn(3, 2, *size), torch.tensor([2, 0, 2, 1])
+    assert torch.equal(take_images(images, sample), images[sample])
