@@ -18,6 +18,8 @@ from mmengine.registry import OPTIMIZERS as ENGINE_OPTIMIZERS
 from mmengine.registry import PARAM_SCHEDULERS as ENGINE_PARAM_SCHEDULERS
 from mmengine.registry import RUNNERS as ENGINE_RUNNERS
 from mmengine.registry import TRANSFORMS as ENGINE_TRANSFORMS
+from mmengine.registry import VISBACKENDS as ENGINE_VISBACKENDS
+from mmengine.registry import VISUALIZERS as ENGINE_VISUALIZERS
 from mmengine.registry import WEIGHT_INITIALIZERS as ENGINE_WEIGHT_INITIALIZERS
 from mmengine.registry import Registry
 
@@ -45,6 +47,8 @@ OPTIM_WRAPPER_CONSTRUCTORS = _child(
 # Empty, but mmengine warns about a scope that lacks them.
 OPTIMIZERS = _child("optimizer", ENGINE_OPTIMIZERS)
 PARAM_SCHEDULERS = _child("parameter scheduler", ENGINE_PARAM_SCHEDULERS)
+VISBACKENDS = _child("vis_backend", ENGINE_VISBACKENDS)
+VISUALIZERS = _child("visualizer", ENGINE_VISUALIZERS)
 WEIGHT_INITIALIZERS = _child("weight initializer", ENGINE_WEIGHT_INITIALIZERS, "transfer")
 
 # These two have no parent in mmengine: they are what the package is about.
