@@ -33,7 +33,7 @@ from mixpro_bench.compat.checkpoint import (
 from mixpro_bench.compat.distributed import init_without_gpu
 from mixpro_bench.compat.loops import skipping_batches
 from mixpro_bench.compat.runtime_info import RuntimeInfoHook
-from mixpro_bench.config import config_hash
+from mixpro_bench.config import config_hash, recipe_hash
 from mixpro_bench.errors import UserError
 from mixpro_bench.registry import RUNNERS
 
@@ -264,6 +264,7 @@ class Runner(EngineRunner):
                 **self.cfg.get("bench", {}),
                 "seed": self.seed,
                 "config_sha256": self.config_sha256,
+                "recipe_hash": recipe_hash(self.cfg),
                 "package_version": __version__,
             },
         )

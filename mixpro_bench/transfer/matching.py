@@ -155,10 +155,10 @@ def left_behind(name: str) -> bool:
 
 def _resample(name: str, value: Tensor, target: Tensor, backbone: nn.Module) -> Tensor | None:
     """Resample a position embedding (1, prefix + h * w, C) of a square grid; None where that makes no sense."""
-    if "pos_embed" not in name or value.ndim != 3 or target.ndim != 3 or value.shape[-1] != target.shape[-1]:
+    if not {"pos_embed", "patch_pos"} & set(name.split(".")) or value.ndim != 3 or target.ndim != 3 or value.shape[-1] != target.shape[-1]:
         return None
     model = getattr(backbone, "model", backbone)
-    whole = name.removeprefix("model.") == "pos_embed"
+    whole = name.removeprefix("model.") in ("pos_embed", "patch_pos")
     prefix = 0 if not whole or getattr(model, "no_embed_class", False) else getattr(model, "num_prefix_tokens", 0)
     grid = tuple(getattr(getattr(model, "patch_embed", None), "grid_size", ())) if whole else ()
     if math.prod(grid or (0,)) != target.shape[1] - prefix:

@@ -16,6 +16,8 @@ from mixpro_bench.transfer.matching import left_behind
 # Parameters of more than one dimension that are no weights of a linear map: positions, tokens, bias tables.
 NO_DECAY_PARTS = (
     "pos_embed",
+    "patch_pos",
+    "temperature",
     "cls_token",
     "dist_token",
     "reg_token",

@@ -34,10 +34,11 @@ def supervised_losses(
     Returns:
         Losses to be summed, and statistics.
     """
-    unmixed = look_at_unmixed(backbone, branch, images)
+    unmixed = look_at_unmixed(backbone, branch, images, labels)
     mixed = branch.mixer(images, labels, policy.generators(place, len(images)), unmixed, aux)
     need = branch.labeler.need
     out: Output = backbone(mixed.inputs, need=need, share=share_of(mixed) if need.share else None)
+    out = out.for_labels(mixed.labels_a, mixed.labels_b, mixed.region.share)
     losses, stats = branch.labeler(mixed, out, unmixed)
     losses.update({f"loss_{name}": value for name, value in out.aux_losses.items()})
     unused = policy.unused(branch)
@@ -47,7 +48,7 @@ def supervised_losses(
     return losses, stats
 
 
-def look_at_unmixed(backbone: Backbone, branch: Branch, images: Tensor) -> Output | None:
+def look_at_unmixed(backbone: Backbone, branch: Branch, images: Tensor, labels: Tensor) -> Output | None:
     """Run the backbone on the unmixed images, in evaluation mode and without gradients, if the branch asks for it."""
     need = unmixed_need(branch)
     if need is None:
@@ -57,6 +58,6 @@ def look_at_unmixed(backbone: Backbone, branch: Branch, images: Tensor) -> Outpu
     full_precision = getattr(branch.mixer, "unmixed_fp32", False)
     kind = images.device.type
     with torch.no_grad(), torch.autocast(kind, enabled=torch.is_autocast_enabled(kind) and not full_precision):
-        unmixed = backbone(images, need=need)
+        unmixed = backbone(images, need=need).for_labels(labels)
     backbone.train(training)
     return unmixed
