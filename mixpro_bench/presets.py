@@ -14,6 +14,7 @@ from typing import Any, Literal
 from mixpro_bench.errors import UserError
 
 Policy = dict[str, Any]
+Kind = Literal["baseline", "official", "fixed", "ours"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Preset:
 
     name: str
     method: str
-    kind: Literal["baseline", "official", "fixed", "ours"]
+    kind: Kind
     source: str
     build: Callable[..., Policy]
 
@@ -38,7 +39,7 @@ class Preset:
 PRESETS: dict[str, Preset] = {}
 
 
-def preset(name: str, method: str, kind: str, source: str) -> Callable[[Callable[..., Policy]], Callable[..., Policy]]:
+def preset(name: str, method: str, kind: Kind, source: str) -> Callable[[Callable[..., Policy]], Callable[..., Policy]]:
     """Register the function that builds a preset's policy."""
 
     def register(build: Callable[..., Policy]) -> Callable[..., Policy]:

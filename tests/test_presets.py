@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from collections import Counter
 
 import pytest
 import torch
 
+from mixpro_bench.backbones.contract import Need, Share
 from mixpro_bench.backbones.timm import TimmBackbone
+from mixpro_bench.cli.main import main
 from mixpro_bench.errors import UserError
 from mixpro_bench.mixing.policy import Branch, MixPolicy, Place, share_of, unmixed_need
 from mixpro_bench.presets import PRESETS, policy_of
+from mixpro_bench.pretrain.objectives.supervised import supervised_losses
 
 SIZE, PATCH, CLASSES = 16, 4, 5
 LOCAL_MIXERS = {
@@ -96,6 +101,16 @@ def test_labels_that_follow_places_refuse_mixers_without(mixer, labeler):
         MixPolicy([dict(mixer=dict(type=mixer), labeler=LABELERS[labeler])])
 
 
+def test_reading_changes_nothing_and_carries_no_gradient(backbone):
+    images = torch.randn(2, 3, SIZE, SIZE)
+    plain = backbone(images).logits
+    share = Share(torch.ones(2), lambda h, w: torch.rand(2, h, w))
+    for need in (Need(importance="auto"), Need(importance="mean_attn"), Need(share=True), Need(tokens=True)):
+        out = backbone(images, need=need, share=share if need.share else None)
+        torch.testing.assert_close(out.logits, plain, rtol=1e-5, atol=1e-6)
+        assert all(value is None or not value.requires_grad for value in (out.importance, out.share))
+
+
 def test_probabilities_of_the_branches():
     expected = {
         "mixpro": {"MaskMix": 0.5, "Mixup": 0.25, "CutMix": 0.25},
@@ -150,6 +165,46 @@ def test_a_mask_patch_that_cuts_tokens_is_refused(backbone):
 def test_data_that_a_policy_needs_is_known_before_training():
     assert MixPolicy(**policy_of("tokenmix")).needs_aux == ("teacher",)
     assert MixPolicy(**policy_of("tokenmix", fallback="area")).needs_aux == ()
+
+
+def test_a_batch_that_cannot_be_paired_is_refused_before_training():
+    policy = MixPolicy(**policy_of("transmix"))
+    assert policy.check_batch(6) == 6
+    for batch in (1, 7):
+        with pytest.raises(UserError, match=f"{batch} samples"):
+            policy.check_batch(batch)
+    with pytest.raises(UserError, match="does not divide"):
+        MixPolicy(**policy_of("transmix"), mix_group=4).check_batch(6)
+
+
+def test_every_method_is_listed_with_its_source(capsys):
+    assert main(["methods", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert {row["name"] for row in listed["presets"]} == set(PRESETS)
+    assert {row["name"] for row in listed["mixers"]} >= {"MaskMix", "SMMix", "TokenCutMix", "TokenMix"}
+    assert {row["name"] for row in listed["labelers"]} >= {"PAL", "TLAlign", "TransMix", "TokenMixLabel"}
+    assert all(row["source"] and row["kind"] for rows in listed.values() for row in rows)
+    assert main(["methods"]) == 0
+    assert "mixpro-fixed" in capsys.readouterr().out
+
+
+@pytest.mark.gpu
+def test_no_step_waits_for_the_gpu(backbone):
+    for name in sorted(PRESETS):
+        policy = MixPolicy(**policy_of(name, **options_of(name)))
+        policy.setup(backbone, CLASSES, (SIZE, SIZE))
+        policy.cuda()
+        model = copy.deepcopy(backbone).cuda()
+        images, labels = torch.randn(4, 3, SIZE, SIZE).cuda(), torch.arange(4).cuda()
+        aux = {"teacher": torch.rand(4, 4, 4).cuda()}
+        for branch in policy.branches:
+            for mode in ("default", "error"):  # the first round fills caches of constants
+                torch.cuda.synchronize()
+                torch.cuda.set_sync_debug_mode(mode)
+                try:
+                    supervised_losses(model, policy, branch, Place(0, 7), images, labels, aux)
+                finally:
+                    torch.cuda.set_sync_debug_mode("default")
 
 
 def test_groups_draw_what_one_larger_process_draws():

@@ -77,7 +77,7 @@ def target_loss(logits: Tensor, target: Tensor, loss: Literal["ce", "bce"]) -> T
         return -(target * z.log_softmax(dim=1)).sum(dim=1).mean()
 
 
-def attention_lambda(importance: Tensor, mixed: MixedBatch, mode: ShareMode = "area") -> tuple[Tensor, Tensor]:
+def attention_lambda(importance: Tensor | None, mixed: MixedBatch, mode: ShareMode = "area") -> tuple[Tensor, Tensor]:
     """Return the share of the importance that lies on A, and where it could not be told.
 
     Args:
@@ -87,7 +87,12 @@ def attention_lambda(importance: Tensor, mixed: MixedBatch, mode: ShareMode = "a
 
     Returns:
         Lambda, float32 in [0, 1], shape (B,); True where the area stood in, shape (B,).
+
+    Raises:
+        UserError: If there is no importance.
     """
+    if importance is None:
+        raise UserError("labels that follow attention need the importance of the tokens; the backbone gave none")
     importance = importance.float()
     share = mixed.region.share(*importance.shape[1:], mode=mode)
     on_a, total = (importance * share).sum(dim=(1, 2)), importance.sum(dim=(1, 2))

@@ -5,11 +5,13 @@ Source: MixPro (ICLR 2023, arXiv 2304.12043); fistyee/MixPro, main.py:287-311.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mixpro_bench.backbones.contract import Need, Output
+from mixpro_bench.backbones.contract import ImportanceKind, Need, Output
 from mixpro_bench.labeling.labeler import (
     Labeler,
     Losses,
@@ -62,7 +64,7 @@ class PAL(Labeler):
         smoothing: float = 0.1,
         loss_smoothing: float | None = None,
         detach: bool = True,
-        importance: str = "auto",
+        importance: ImportanceKind | Literal["auto"] = "auto",
     ) -> None:
         super().__init__()
         check_smoothing(smoothing)

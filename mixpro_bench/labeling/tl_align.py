@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 
 from mixpro_bench.backbones.contract import Need, Output
+from mixpro_bench.errors import UserError
 from mixpro_bench.labeling.labeler import (
     Labeler,
     Losses,
@@ -48,6 +49,8 @@ class TLAlign(Labeler):
 
     def forward(self, mixed: MixedBatch, out: Output, unmixed: Output | None = None) -> tuple[Losses, Stats]:
         """Return the loss; see `Labeler.forward`."""
+        if out.share is None:
+            raise UserError("TLAlign needs the share of A that the backbone carries through its blocks; it gave none")
         share = out.share.float()
         bad = ~torch.isfinite(share)
         lam = torch.where(bad, mixed.lam_area, share.clamp(0, 1))

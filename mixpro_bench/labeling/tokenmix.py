@@ -135,8 +135,8 @@ class TokenMixLabel(Labeler):
                     "teacher maps (mixpro-bench teacher-maps), or set labeler.fallback='area'"
                 )
             return mixed.lam_area, 1 - mixed.lam_area
-        maps = [normalise_map(mixed.aux[name]) for name in ("teacher_a", "teacher_b")]
-        return teacher_scores(*maps, mixed.region.share(*maps[0].shape[1:]))
+        own, other = (normalise_map(mixed.aux[name]) for name in ("teacher_a", "teacher_b"))
+        return teacher_scores(own, other, mixed.region.share(own.shape[1], own.shape[2]))
 
     def forward(self, mixed: MixedBatch, out: Output, unmixed: Output | None = None) -> tuple[Losses, Stats]:
         """Return the loss; see `Labeler.forward`."""

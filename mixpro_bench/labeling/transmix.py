@@ -5,9 +5,11 @@ Source: TransMix (CVPR 2022, arXiv 2111.09833); Beckschen/TransMix, transmix.py:
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 
-from mixpro_bench.backbones.contract import Need, Output
+from mixpro_bench.backbones.contract import ImportanceKind, Need, Output
 from mixpro_bench.errors import UserError
 from mixpro_bench.labeling.labeler import (
     Labeler,
@@ -47,7 +49,7 @@ class TransMix(Labeler):
         smoothing: float = 0.1,
         weight: float = 0.5,
         downsample: ShareMode = "area",
-        importance: str = "auto",
+        importance: ImportanceKind | Literal["auto"] = "auto",
     ) -> None:
         super().__init__()
         check_smoothing(smoothing)

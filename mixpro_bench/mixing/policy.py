@@ -77,11 +77,10 @@ class MixPolicy(nn.Module):
             raise UserError(f"policy.branches: the probabilities sum to {total:g} instead of 1")
         self.branches = built
         self.labelers = nn.ModuleList([branch.labeler for branch in built])
-        for branch in built:
-            if mix_group is not None:
-                check_group(mix_group, branch.mixer.pairs)
         self.coin = coin
         self.mix_group = mix_group
+        if mix_group is not None:
+            self.check_batch(mix_group)
 
     def setup(self, backbone: Backbone, num_classes: int, image_size: tuple[int, int] | None = None) -> None:
         """Fit the branches to a backbone, or refuse.
@@ -112,15 +111,28 @@ class MixPolicy(nn.Module):
         edges = np.cumsum([branch.prob for branch in self.branches])
         return self.branches[min(int(np.searchsorted(edges, coin, side="right")), len(self.branches) - 1)]
 
+    def check_batch(self, batch: int) -> int:
+        """Return the size of a mixing group, or refuse a batch whose samples cannot all be paired.
+
+        Args:
+            batch: Samples per process.
+
+        Raises:
+            UserError: If ``mix_group`` does not divide the batch, or a group is too small or odd for some branch.
+        """
+        size = self.mix_group or batch
+        if batch % size:
+            raise UserError(f"policy.mix_group={size} does not divide the batch of {batch} samples per process")
+        for branch in self.branches:
+            check_group(size, branch.mixer.pairs)
+        return size
+
     def generators(self, place: Place, batch: int) -> list[np.random.Generator]:
         """Return one generator per mixing group of this process's batch.
 
         Groups are numbered over all processes, so two processes draw what one with twice the batch draws.
         """
-        size = self.mix_group or batch
-        if batch % size:
-            raise UserError(f"policy.mix_group={size} does not divide the batch of {batch} samples per process")
-        groups = batch // size
+        groups = batch // self.check_batch(batch)
         first = place.rank * groups
         return [rng(place.seed, "mix", place.step, first + i) for i in range(groups)]
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mixpro_bench.backbones.contract import Need, Output
+from mixpro_bench.backbones.contract import ImportanceKind, Need, Output
 from mixpro_bench.errors import UserError
 from mixpro_bench.mixing.batch import MixedBatch, Mixer, group_size, pair_aux, partners, to_device
 from mixpro_bench.mixing.cells import take_cells
@@ -53,7 +54,8 @@ def extreme_windows(importance: Tensor, side: np.ndarray) -> tuple[Tensor, Tenso
     Returns:
         Row and column of the top left corner, int64, of the least (B, 2) and of the most important window (B, 2).
     """
-    least, most = [], []
+    least: list[Tensor] = []
+    most: list[Tensor] = []
     for first, last in runs(side[:, None]):
         sums = window_sums(importance[first:last], int(side[first]))
         columns = sums.shape[2]
@@ -113,7 +115,11 @@ class SMMix(Mixer):
     exact = "unmixed_fp32=True"
 
     def __init__(
-        self, low: float = 0.25, high: float = 0.75, importance: str = "mean_attn", unmixed_fp32: bool = False
+        self,
+        low: float = 0.25,
+        high: float = 0.75,
+        importance: ImportanceKind | Literal["auto"] = "mean_attn",
+        unmixed_fp32: bool = False,
     ) -> None:
         if not 0 < low <= high < 1:
             raise UserError(f"SMMix low={low}, high={high}: the window's side needs 0 < low <= high < 1")

@@ -161,16 +161,16 @@ class TokenMix(TokenMixer):
     def replay(self, images: Tensor, labels: Tensor, draws: TokenMixDraws, aux: Mapping | None = None) -> MixedBatch:
         """Mix a batch with given draws."""
         h, w = images.shape[-2:]
-        self.grid(h, w)
+        cell = h // self.grid(h, w)[0]
         kept = to_device(~draws.taken, images.device)
         partner = to_device(draws.partner.astype(np.int64), images.device)
         return MixedBatch(
-            inputs=paste_cells(images, partner, kept, self.patch),
+            inputs=paste_cells(images, partner, kept, cell),
             labels_a=labels,
             labels_b=labels[partner],
             lam_area=kept.float().mean(dim=(1, 2)),
             partner=partner,
-            region=GridRegion(kept, self.patch, (h, w)),
+            region=GridRegion(kept, cell, (h, w)),
             method=self.name,
             aux=pair_aux(aux, partner),
         )

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mixpro_bench.backbones.attention import attention_row
 from mixpro_bench.backbones.contract import Output
 from mixpro_bench.errors import UserError
 from mixpro_bench.labeling import PAL, AreaLabel, SMMixLabel, TLAlign, TokenMixLabel, TransMix
@@ -358,3 +359,17 @@ def test_tokenmix_without_maps_says_so_or_takes_the_area():
 def test_what_cannot_work_is_refused(build, word):
     with pytest.raises(UserError, match=word):
         build()
+
+
+@QUICK
+@given(seed=st.integers(0, 10**6))
+def test_attention_of_the_class_token_to_itself_does_not_matter(seed):
+    mixed = batch_of(seed)
+    g = torch.Generator().manual_seed(seed)
+    q, k = torch.randn(4, 2, 10, 8, generator=g), torch.randn(4, 2, 10, 8, generator=g)
+    row = attention_row(q[:, :1], k[:, :1], 8**-0.5, "cls", 1)
+    moved = k[:, :1].clone()
+    moved[:, :, 0] += 1.0  # the key of the class token: only its own column changes in proportion
+    other = attention_row(q[:, :1], moved, 8**-0.5, "cls", 1)
+    lam, other_lam = (attention_lambda(r.view(4, 3, 3), mixed)[0] for r in (row, other))
+    torch.testing.assert_close(lam, other_lam, **CLOSE)  # A3
