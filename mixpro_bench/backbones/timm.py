@@ -119,6 +119,11 @@ class TimmBackbone(Backbone):
                     parameter.requires_grad_(False)
 
     @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Height and width the classifier was built for, None if it takes any."""
+        return getattr(getattr(self.model, "patch_embed", None), "img_size", None)
+
+    @property
     def family(self) -> Family:
         """What knows how to run this kind of model."""
         return self._family[0]

@@ -61,7 +61,7 @@ class MixClassifier(BaseModel):
         if self.num_classes < 1:
             raise UserError("model.backbone has no classifier: set model.backbone.num_classes")
         self.policy = build_policy(policy)
-        self.policy.setup(self.backbone, self.num_classes)
+        self.policy.setup(self.backbone, self.num_classes, getattr(self.backbone, "image_size", None))
         self.plain = build_policy(dict(preset="none", smoothing=self._smoothing()))
         self.mixing = True
         self.place: Place | None = None
