@@ -184,11 +184,16 @@ def tl_align_fixed(smoothing: float = 0.1, patch: int | None = None, prob: float
 
 @preset("tokenmix", "tokenmix", "official", "TokenMix, arXiv 2207.08409; Sense-X/TokenMix exp/deit_small/run.sh")
 def tokenmix(
-    smoothing: float = 0.1, patch: int | None = None, kind: str = "block", fallback: str | None = None
+    smoothing: float = 0.1,
+    patch: int | None = None,
+    kind: str = "block",
+    fallback: str | None = None,
+    teacher: dict[str, Any] | None = None,
 ) -> Policy:
     """Build TokenMix as released: binary cross-entropy to teacher scores that need not sum to one."""
     mixer = dict(type="TokenMix", kind=kind, patch=patch)
-    labeler = dict(type="TokenMixLabel", smoothing=smoothing, normalise=False, loss="bce", fallback=fallback)
+    labels = dict(normalise=False, loss="bce", axes="swapped", fallback=fallback, teacher=teacher)
+    labeler = dict(type="TokenMixLabel", smoothing=smoothing, **labels)
     return with_mixup(dict(mixer=mixer, labeler=labeler), 0.5, smoothing, loss="bce")
 
 
@@ -201,10 +206,12 @@ def tokenmix_fixed(
     kind: str = "block",
     loss: str = "ce",
     fallback: str | None = None,
+    teacher: dict[str, Any] | None = None,
 ) -> Policy:
     """Build TokenMix with its defects mended: labels are not negative and sum to one."""
     mixer = dict(type="TokenMix", kind=kind, patch=patch)
-    labeler = dict(type="TokenMixLabel", smoothing=smoothing, normalise=True, loss=loss, fallback=fallback)
+    labels = dict(normalise=True, loss=loss, axes="straight", fallback=fallback, teacher=teacher)
+    labeler = dict(type="TokenMixLabel", smoothing=smoothing, **labels)
     return with_mixup(dict(mixer=mixer, labeler=labeler), 0.5, smoothing, loss=loss)
 
 

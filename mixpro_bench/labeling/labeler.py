@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -141,6 +142,7 @@ class Labeler(nn.Module):
         need: What it wants read out of the forward pass on the mixed images.
         needs_unmixed: What it wants of a forward pass on the unmixed images, or None for no such pass.
         needs_aux: Names of the per-sample tensors that the data must bring along beside images and labels.
+        patch_size: Pixels per token side of the model; set by the policy.
         source: Paper and file that the labeler follows.
         exact: Under which arguments it equals the released code; None for what its authors did not release.
     """
@@ -148,6 +150,7 @@ class Labeler(nn.Module):
     need: Need = Need()
     needs_unmixed: Need | None = None
     needs_aux: tuple[str, ...] = ()
+    patch_size: int | None = None
     source: str = ""
     exact: str | None = None
 
@@ -165,6 +168,16 @@ class Labeler(nn.Module):
         Raises:
             UserError: With the reason.
         """
+
+    def prepare(self, images: Tensor, labels: Tensor, aux: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Look at a batch before it is mixed, and return the per-sample tensors that are to be mixed along with it.
+
+        Args:
+            images: Normalised images, shape (B, 3, H, W).
+            labels: Class indices, shape (B,).
+            aux: Further per-sample tensors of the batch, as the data brought them.
+        """
+        return aux
 
     @abstractmethod
     def forward(self, mixed: MixedBatch, out: Output, unmixed: Output | None = None) -> tuple[Losses, Stats]:

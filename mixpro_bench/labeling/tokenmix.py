@@ -5,7 +5,8 @@ Source: TokenMix (ECCV 2022, arXiv 2207.08409); Sense-X/TokenMix, tokenmix.py:24
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -23,6 +24,8 @@ from mixpro_bench.labeling.labeler import (
     mix_targets,
     target_loss,
 )
+from mixpro_bench.labeling.network import Teacher
+from mixpro_bench.labeling.teacher import locate
 from mixpro_bench.mixing.batch import MixedBatch, Mixer
 from mixpro_bench.registry import LABELERS
 
@@ -79,7 +82,11 @@ def released_target(
 
 @LABELERS.register_module()
 class TokenMixLabel(Labeler):
-    """TokenMix's labels from a teacher's maps, which the batch brings along as ``teacher``.
+    """TokenMix's labels from a teacher's maps: stored ones that the data bring along, or those of a network run beside.
+
+    Stored maps come as ``teacher_map`` (B, h, w) of the mirrored pictures, ``teacher_crop`` (B, 4) and, where images
+    are warped too, ``teacher_warp`` (B, 2, 3); see `mixpro_bench.datasets.ImageFolder`. Maps that lie on the images
+    already come as ``teacher`` (B, h, w).
 
     Args:
         smoothing: Label smoothing.
@@ -87,13 +94,17 @@ class TokenMixLabel(Labeler):
             released target, see `released_target`.
         loss: ``"bce"``, as the released script runs it, or ``"ce"``.
         fallback: What to do without teacher maps: ``"area"`` weighs all places alike; None refuses.
+        axes: ``"swapped"``: stored maps are cut out with rows and columns exchanged, as released. ``"straight"``: they
+            are not.
+        teacher: Arguments of `Teacher`, such as ``dict(name='resnet50', checkpoint='resnet50.safetensors')``: the
+            network looks at the unmixed images in every step that this labeler serves.
 
     Raises:
         UserError: If an argument is out of range.
     """
 
     source = "TokenMix, arXiv 2207.08409; Sense-X/TokenMix tokenmix.py:330-354"
-    exact = "normalise=False, loss='bce'"
+    exact = "normalise=False, loss='bce', axes='swapped'"
 
     def __init__(
         self,
@@ -101,6 +112,8 @@ class TokenMixLabel(Labeler):
         normalise: bool = True,
         loss: Literal["ce", "bce"] = "ce",
         fallback: Literal["area"] | None = None,
+        axes: Literal["straight", "swapped"] = "straight",
+        teacher: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         check_smoothing(smoothing)
@@ -110,8 +123,15 @@ class TokenMixLabel(Labeler):
         self.smoothing = smoothing
         self.normalise = normalise
         self.loss = loss
+        if axes not in ("straight", "swapped"):
+            raise UserError(f"TokenMixLabel axes={axes!r}: use 'straight' or 'swapped'")
+        if teacher is not None and fallback is not None:
+            raise UserError("TokenMixLabel with teacher needs no fallback: leave one of the two out")
         self.fallback = fallback
-        self.needs_aux = () if fallback else ("teacher",)
+        self.axes = axes
+        # In a tuple: a teacher is no part of what is trained and stored.
+        self._teacher = () if teacher is None else (Teacher(**teacher),)
+        self.needs_aux = () if fallback or teacher else ("teacher",)
 
     def check(self, mixer: Mixer) -> None:
         """Refuse a mixer without places, or one that moves B's content away from B's map; see `Labeler.check`."""
@@ -121,6 +141,29 @@ class TokenMixLabel(Labeler):
                 f"TokenMixLabel on {type(mixer).__name__} images: B's content is moved, so the teacher's map of B no "
                 "longer lies over it; use another labeler"
             )
+
+    def setup(self, dim: int, num_classes: int) -> None:
+        """Refuse a teacher that tells of other classes; see `Labeler.setup`."""
+        for teacher in self._teacher:
+            told = len(teacher.classes or range(teacher.num_classes))
+            if told != num_classes:
+                raise UserError(
+                    f"TokenMixLabel teacher {teacher.name} tells of {told} classes, but the model has {num_classes}: "
+                    "give teacher.classes, the teacher's class index of each of them"
+                )
+
+    def prepare(self, images: Tensor, labels: Tensor, aux: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return the maps of the images' own classes as ``teacher``; see `Labeler.prepare`."""
+        rest = {name: value for name, value in aux.items() if not name.startswith("teacher")}
+        if self._teacher:
+            return {**rest, "teacher": self._teacher[0].own_class(images, labels)}
+        if "teacher_map" not in aux:
+            return aux
+        if self.patch_size is None:
+            raise UserError("TokenMixLabel does not know the model's patch: build it in a MixPolicy and set that up")
+        size = (images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size)
+        maps, crop, warp = aux["teacher_map"], aux["teacher_crop"], aux.get("teacher_warp")
+        return {**rest, "teacher": locate(maps, crop, warp, size, swapped=self.axes == "swapped")}
 
     def scores(self, mixed: MixedBatch) -> tuple[Tensor, Tensor]:
         """Return both scores of a batch, or the areas where there are no maps and that is wanted.

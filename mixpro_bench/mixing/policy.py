@@ -98,6 +98,7 @@ class MixPolicy(nn.Module):
             for need in filter(None, needs):
                 backbone.check(need)
             branch.mixer.setup(image_size, backbone.patch_size)
+            branch.labeler.patch_size = backbone.patch_size
             branch.labeler.setup(backbone.embed_dim, num_classes)
 
     @property

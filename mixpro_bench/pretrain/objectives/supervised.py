@@ -35,6 +35,7 @@ def supervised_losses(
         Losses to be summed, and statistics.
     """
     unmixed = look_at_unmixed(backbone, branch, images, labels)
+    aux = branch.labeler.prepare(images, labels, aux or {})
     mixed = branch.mixer(images, labels, policy.generators(place, len(images)), unmixed, aux)
     need = branch.labeler.need
     out: Output = backbone(mixed.inputs, need=need, share=share_of(mixed) if need.share else None)
