@@ -1,0 +1,84 @@
+"""``mixpro-bench benchmark step|mixing``: what mixing costs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
+    step = kinds.add_parser("step", help="training steps of several methods, relative to a step without mixing")
+    step.add_argument(
+        "--methods",
+        default="none,cutmix,maskmix,mixpro,transmix,tl_align,tokenmix,smmix",
+        metavar="NAMES",
+        help="presets, separated by commas; maskmix is MaskMix with area labels",
+    )
+    step.add_argument("--model", default="deit_tiny_patch16_224", metavar="NAME", help="a timm model")
+    step.add_argument("--amp", action="store_true", help="train under bfloat16 autocast")
+    mixing = kinds.add_parser("mixing", help="image operations, relative to a copy of the batch")
+    for sub, batch in ((step, 16), (mixing, 128)):
+        sub.add_argument("--batch-size", type=int, default=batch, metavar="N", help=f"images (default: {batch})")
+        sub.add_argument("--img-size", type=int, default=224, metavar="PIXELS", help="pixels per side (default: 224)")
+        sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
+        sub.add_argument("--steps", type=int, metavar="N", help="rounds that count (default: enough for a steady median)")
+        sub.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, and print the table."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from mixpro_bench.benchmark.measure import pick_device
+    from mixpro_bench.errors import UserError
+
+    if args.batch_size < 2 or args.batch_size % 2:
+        raise UserError(f"--batch-size {args.batch_size}: images are mixed two by two, so give an even number")
+    if args.steps is not None and args.steps < 1:
+        raise UserError(f"--steps {args.steps}: give at least one")
+    device = pick_device(args.device)
+
+    def show(rounds: range) -> Any:
+        return track(rounds, description="rounds", console=Console(stderr=True), transient=True)
+
+    common = dict(batch_size=args.batch_size, img_size=args.img_size, rounds=args.steps, show=show)
+    if args.kind == "step":
+        from mixpro_bench.benchmark.step import benchmark_step
+
+        backbone = dict(type="mixpro_bench.TimmBackbone", name=args.model, img_size=args.img_size)
+        result = benchmark_step(args.methods.split(","), backbone, device, amp=args.amp, **common)
+    else:
+        from mixpro_bench.benchmark.mixing import benchmark_mixing
+
+        if args.img_size % 32:
+            raise UserError(f"--img-size {args.img_size} is no multiple of 32, the cell of MaskMix")
+        result = benchmark_mixing(device, **{**common, "rounds": args.steps or 20})
+    print(json.dumps(result, indent=2) if args.json else table(result))
+    return 0
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return a result as text: its setting, and a line per row."""
+    from tabulate import tabulate
+
+    setting = ", ".join(f"{key} {value}" for key, value in result.items() if key != "rows" and value is not None)
+    rows = [
+        {
+            key: "-" if row[key] is None else row[key] if isinstance(row[key], str) else f"{row[key]:.{digits}f}"
+            for key, digits in (
+                *((key, 0) for key in ("method", "operation") if key in row),
+                ("ms", 1),
+                ("ratio", 3),
+                ("low", 3),
+                ("high", 3),
+                ("peak_mib", 0),
+                ("memory_ratio", 3),
+            )
+        }
+        for row in result["rows"]
+    ]
+    return f"{setting}\n{tabulate(rows, headers='keys', tablefmt='simple')}"
