@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
+import numpy as np
+import torch
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
 from mixpro_bench.errors import UserError
 from mixpro_bench.mixing.policy import MixPolicy, Place
+from mixpro_bench.pretrain.classifier import MixClassifier, build_policy
+from mixpro_bench.pretrain.foreign import ForeignClassifier, Where
 from mixpro_bench.registry import HOOKS
 
 
@@ -20,48 +28,104 @@ class MixProHook(Hook):
     The statistics that labelers return (area lambda, attention lambda, progressive factor, ...) are among the logged
     values as ``mix/...``; the number of steps that each branch ran is kept in the message hub and in checkpoints.
 
+    A `MixClassifier` brings its policy along. Any other classifier is given one here: then the hook takes the place of
+    the model's loss in training, and puts it back afterwards. Such a model is an mmengine ``BaseModel`` whose
+    ``forward(..., mode='tensor')`` gives logits; what cannot be found in it is named before the first step.
+
     Args:
+        policy: The mixing policy of a classifier that has none; see `build_policy`.
         start_epoch: First epoch with mixing.
         off_last_epochs: Epochs at the end that train on unmixed images.
+        **where: Where things are in a classifier that is not this package's; see `Where`.
 
     Raises:
-        UserError: If an argument is negative.
+        UserError: If an argument is negative or unknown, or the policy is wrong.
+
+    Examples:
+        In a config of any project::
+
+            custom_hooks = [dict(type='mixpro_bench.MixProHook', policy=dict(preset='mixpro', mask_patch=32))]
     """
 
     priority = "ABOVE_NORMAL"
     checkpoint_key = "mixpro_hook"
 
-    def __init__(self, start_epoch: int = 0, off_last_epochs: int = 0) -> None:
+    def __init__(
+        self, policy: dict | None = None, start_epoch: int = 0, off_last_epochs: int = 0, **where: Any
+    ) -> None:
         if start_epoch < 0 or off_last_epochs < 0:
             raise UserError(
                 f"MixProHook start_epoch={start_epoch}, off_last_epochs={off_last_epochs}: both are counted from 0"
             )
+        try:
+            self.where = Where(**where)
+        except TypeError as error:
+            unknown = sorted(set(where) - set(Where.__dataclass_fields__))
+            raise UserError(
+                f"MixProHook {unknown[0]} is unknown; it takes policy, start_epoch, off_last_epochs, "
+                f"{', '.join(Where.__dataclass_fields__)}"
+            ) from error
+        self.policy = None if policy is None else build_policy(policy)
         self.start_epoch = start_epoch
         self.off_last_epochs = off_last_epochs
         self.branch_steps: Counter[str] = Counter()
+        self.target: MixClassifier | ForeignClassifier | None = None
+        self._prepared = False
 
     def before_train(self, runner) -> None:
-        """Refuse a run whose batches do not fit its mixing.
+        """Take hold of the model, and refuse a run whose batches do not fit its mixing.
 
         Raises:
             UserError: Naming the config key.
         """
         model = _model(runner)
-        if not isinstance(getattr(model, "policy", None), MixPolicy):
-            raise UserError(f"MixProHook found no mixing policy in {type(model).__name__}: give model.policy")
-        check_batches(model.policy, runner.train_dataloader)
+        own = isinstance(getattr(model, "policy", None), MixPolicy)
+        if own == (self.policy is not None):
+            raise UserError(
+                "MixProHook policy and model.policy both say how to mix: leave out the hook's"
+                if own
+                else f"MixProHook found no mixing policy in {type(model).__name__}: give it one, such as "
+                "dict(type='mixpro_bench.MixProHook', policy=dict(preset='mixpro'))"
+            )
+        if own:
+            self.target = model
+            check_batches(model.policy, runner.train_dataloader)
+            return
+        check_batches(self.policy, runner.train_dataloader)
+        self.target = ForeignClassifier(model, self.policy, self.where)
+        if runner.cfg.get("compile") and self.target.needs_attention:
+            raise UserError(
+                "MixProHook reads attention by a hook, which a compiled model would not call: remove compile"
+            )
+        with _same_draws_afterwards():
+            batch = _two_samples(runner.train_dataloader)
+            if batch is not None:
+                self._prepare(batch)
+        self.target.replace()
+
+    def _prepare(self, batch: Any) -> None:
+        self.target.prepare(batch)
+        self._prepared = True
+
+    def after_train(self, runner) -> None:
+        """Give a foreign model its loss back."""
+        if isinstance(self.target, ForeignClassifier):
+            self.target.restore()
 
     def before_train_epoch(self, runner) -> None:
         """Switch mixing on or off for the epoch."""
         last = runner.max_epochs - self.off_last_epochs
-        _model(runner).mixing = self.start_epoch <= runner.epoch < last
+        self.target.mixing = self.start_epoch <= runner.epoch < last
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         """Tell the model where the run is."""
-        model = _model(runner)
-        model.place = Place(runner.seed, runner.iter, get_rank(), get_world_size())
-        if model.mixing:
-            self.branch_steps[model.policy.choose(model.place).mixer.name] += 1
+        target = self.target
+        if isinstance(target, ForeignClassifier) and not self._prepared:
+            with _same_draws_afterwards():
+                self._prepare(data_batch)
+        target.place = Place(runner.seed, runner.iter, get_rank(), get_world_size())
+        if target.mixing:
+            self.branch_steps[target.policy.choose(target.place).mixer.name] += 1
 
     def after_train_epoch(self, runner) -> None:
         """Publish the number of steps of each branch."""
@@ -104,6 +168,28 @@ def check_batches(policy: MixPolicy, loader) -> None:
                 f"{flips[0]} pairs samples two by two, but a mixing group would have {group} samples: use an even "
                 f"train_dataloader.batch_size and train_dataloader.drop_last=True"
             )
+
+
+def _two_samples(loader) -> Any:
+    """Return a batch of the first and the last sample, put together as the loader does; None for data without order.
+
+    Data are often sorted by class, so these two span the class indices.
+    """
+    try:
+        samples = [loader.dataset[i] for i in (0, len(loader.dataset) - 1)]
+    except (TypeError, NotImplementedError):
+        return None
+    return loader.collate_fn(samples)
+
+
+@contextmanager
+def _same_draws_afterwards() -> Iterator[None]:
+    """Leave the global generators as they were: a look at the data must not change the run."""
+    legacy, python = np.random.get_state(), random.getstate()
+    with torch.random.fork_rng():
+        yield
+    np.random.set_state(legacy)
+    random.setstate(python)
 
 
 def _model(runner):
