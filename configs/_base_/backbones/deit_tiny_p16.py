@@ -1,0 +1,4 @@
+"""DeiT-T/16: 5.7 M parameters, 1.25 GMAC for an image of 224 px (timm's model, torch's FlopCounterMode)."""
+
+backbone = dict(type="mixpro_bench.TimmBackbone", name="deit_tiny_patch16_224", drop_path_rate=0.1)
+pyramid = dict(in_channels=[192] * 4, in_strides=[16] * 4)

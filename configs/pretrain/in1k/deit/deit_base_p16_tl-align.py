@@ -1,0 +1,12 @@
+"""DeiT-B/16 on ImageNet-1k for 300 epochs with TL-Align as released.
+
+Command: bash tools/pretrain.sh configs/pretrain/in1k/deit/deit_base_p16_tl-align.py 8
+Cost: not run here. By arithmetic 40 EFLOP: 3 x 2 x 17.56 GMAC x 1,281,167 images x 300 epochs (a forward pass, a
+    backward pass of twice that).
+Published: 82.3 % top-1, README of Euphoria16/TL-Align; warm-up of 5 epochs and repeated augmentation there.
+"""
+
+_base_ = "deit_base_p16_none.py"
+
+bench = dict(method="tl-align", preset="tl-align")
+model = dict(policy=dict(preset="tl-align"))

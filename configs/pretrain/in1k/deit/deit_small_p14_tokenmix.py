@@ -1,0 +1,15 @@
+"""DeiT-S/14 on ImageNet-1k for 300 epochs with TokenMix as released (binary cross-entropy to teacher scores).
+
+Needs a teacher's maps, named by train_dataloader.dataset.teacher_maps; policy.fallback='area' does without, and is
+another method.
+
+Command: bash tools/pretrain.sh configs/pretrain/in1k/deit/deit_small_p14_tokenmix.py 8
+Cost: not run here. By arithmetic 14 EFLOP: 3 x 2 x 6.12 GMAC x 1,281,167 images x 300 epochs (a forward pass, a
+    backward pass of twice that).
+Published: none was seen for this backbone and method.
+"""
+
+_base_ = "deit_small_p14_none.py"
+
+bench = dict(method="tokenmix", preset="tokenmix")
+model = dict(policy=dict(preset="tokenmix"))

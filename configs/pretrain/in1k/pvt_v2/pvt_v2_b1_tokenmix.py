@@ -1,0 +1,16 @@
+"""PVTv2-B1 on ImageNet-1k for 300 epochs with TokenMix as released (binary cross-entropy to teacher scores).
+
+Needs a teacher's maps, named by train_dataloader.dataset.teacher_maps; policy.fallback='area' does without, and is
+another method.
+Blocks are whole tokens of the last stage (32 px).
+
+Command: bash tools/pretrain.sh configs/pretrain/in1k/pvt_v2/pvt_v2_b1_tokenmix.py 8
+Cost: not run here. By arithmetic 4.9 EFLOP: 3 x 2 x 2.11 GMAC x 1,281,167 images x 300 epochs (a forward pass, a
+    backward pass of twice that).
+Published: none was seen for this backbone and method.
+"""
+
+_base_ = "pvt_v2_b1_none.py"
+
+bench = dict(method="tokenmix", preset="tokenmix")
+model = dict(policy=dict(preset="tokenmix", patch=32))

@@ -1,0 +1,15 @@
+"""Swin-B on ImageNet-1k for 300 epochs without mixing.
+
+Command: bash tools/pretrain.sh configs/pretrain/in1k/swin/swin_base_none.py 8
+Cost: not run here. By arithmetic 36 EFLOP: 3 x 2 x 15.43 GMAC x 1,281,167 images x 300 epochs (a forward pass, a
+    backward pass of twice that).
+Published: none was seen for this backbone and method.
+"""
+
+_base_ = [
+    "../../../_base_/protocols/in1k-300e.py",
+    "../../../_base_/backbones/swin_base.py",
+]
+
+bench = dict(backbone="swin_base")
+model = dict(backbone=dict(num_classes=1000, **_base_.backbone), policy=dict(preset="none"))

@@ -1,0 +1,16 @@
+"""Swin-B on ImageNet-1k for 300 epochs with TokenMix, mended (labels sum to one, cross-entropy).
+
+Needs a teacher's maps, named by train_dataloader.dataset.teacher_maps; policy.fallback='area' does without, and is
+another method.
+Blocks are whole tokens of the last stage (32 px).
+
+Command: bash tools/pretrain.sh configs/pretrain/in1k/swin/swin_base_tokenmix-fixed.py 8
+Cost: not run here. By arithmetic 36 EFLOP: 3 x 2 x 15.43 GMAC x 1,281,167 images x 300 epochs (a forward pass, a
+    backward pass of twice that).
+Published: none was seen for this backbone and method.
+"""
+
+_base_ = "swin_base_none.py"
+
+bench = dict(method="tokenmix", preset="tokenmix-fixed")
+model = dict(policy=dict(preset="tokenmix-fixed", patch=32))

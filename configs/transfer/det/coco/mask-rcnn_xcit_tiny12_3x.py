@@ -1,0 +1,22 @@
+"""Mask R-CNN on XCiT-T12/16, COCO 2017, 36 epochs with multi-scale crops.
+
+Command: bash tools/transfer_det.sh configs/transfer/det/coco/mask-rcnn_xcit_tiny12_3x.py CHECKPOINT 8
+Cost: not run here.
+Published: none was seen for this backbone and protocol.
+"""
+
+_base_ = [
+    "../../../_base_/protocols/coco-maskrcnn-3x.py",
+    "../../../_base_/backbones/xcit_tiny12.py",
+]
+
+bench = dict(backbone="xcit_tiny12")
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        dense=True,
+        init_cfg=dict(type="mixpro_bench.Handover", checkpoint=None),
+        **_base_.backbone,
+    ),
+    neck=dict(necks=[dict(type="mixpro_bench.Pyramid", out_channels=256, **_base_.pyramid), _base_.fpn]),
+)

@@ -1,0 +1,21 @@
+"""UperNet on DeiT-T/16, ADE20K, 8,000 steps, for development.
+
+Command: bash tools/transfer_seg.sh configs/transfer/seg/ade20k/upernet_deit_tiny_p16_8k.py CHECKPOINT 8
+Cost: not run here.
+"""
+
+_base_ = [
+    "../../../_base_/protocols/ade20k-upernet-8k.py",
+    "../../../_base_/backbones/deit_tiny_p16.py",
+]
+
+bench = dict(backbone="deit_tiny_p16")
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        dense=True,
+        init_cfg=dict(type="mixpro_bench.Handover", checkpoint=None),
+        **_base_.backbone,
+    ),
+    neck=dict(**_base_.pyramid),
+)

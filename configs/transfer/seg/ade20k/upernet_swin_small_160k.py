@@ -1,0 +1,23 @@
+"""UperNet on Swin-S, ADE20K, 160,000 steps.
+
+Command: bash tools/transfer_seg.sh configs/transfer/seg/ade20k/upernet_swin_small_160k.py CHECKPOINT 8
+Cost: not run here.
+Published: mIoU 47.72, mmsegmentation's own, configs/swin/README.md; there synchronised batch norm in the heads, and the
+    head stands on the backbone's maps without the pyramid.
+"""
+
+_base_ = [
+    "../../../_base_/protocols/ade20k-upernet-160k.py",
+    "../../../_base_/backbones/swin_small.py",
+]
+
+bench = dict(backbone="swin_small")
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        dense=True,
+        init_cfg=dict(type="mixpro_bench.Handover", checkpoint=None),
+        **_base_.backbone,
+    ),
+    neck=dict(**_base_.pyramid),
+)

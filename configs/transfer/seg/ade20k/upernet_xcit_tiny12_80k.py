@@ -1,0 +1,22 @@
+"""UperNet on XCiT-T12/16, ADE20K, 80,000 steps.
+
+Command: bash tools/transfer_seg.sh configs/transfer/seg/ade20k/upernet_xcit_tiny12_80k.py CHECKPOINT 8
+Cost: not run here.
+Published: none was seen for this backbone and protocol.
+"""
+
+_base_ = [
+    "../../../_base_/protocols/ade20k-upernet-80k.py",
+    "../../../_base_/backbones/xcit_tiny12.py",
+]
+
+bench = dict(backbone="xcit_tiny12")
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        dense=True,
+        init_cfg=dict(type="mixpro_bench.Handover", checkpoint=None),
+        **_base_.backbone,
+    ),
+    neck=dict(**_base_.pyramid),
+)
