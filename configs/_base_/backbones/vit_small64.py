@@ -1,4 +1,4 @@
-"""A ViT for pictures of 64 pixels: patch 8, 128 channels, 5 blocks, 1.0 M parameters."""
+"""A ViT for pictures of 64 pixels: patch 8, 128 channels, 4 blocks, 0.8 M parameters."""
 
 backbone = dict(
     type="mixpro_bench.TimmBackbone",
@@ -6,7 +6,7 @@ backbone = dict(
     img_size=64,
     patch_size=8,
     embed_dim=128,
-    depth=5,
+    depth=4,
     num_heads=4,
 )
 pyramid = dict(in_channels=[128] * 4, in_strides=[8] * 4)
