@@ -137,7 +137,7 @@ def tokens_of(name: str, attn: nn.Module, forward: Callable[[], Any]) -> tuple[i
         result, wanted, rtol=1e-3, atol=1e-4 * float(wanted.abs().max())
     ):
         raise UserError(
-            f"MixProHook attention={name!r} cannot be read: its result is not softmax(q k) v (positions rotated, scores "
-            "biased, or heads mixed)"
+            f"MixProHook attention={name!r} cannot be read: its result is not softmax(q k) v (positions rotated, "
+            "scores biased, or heads mixed)"
         )
     return seen["qkv"].shape[0], seen["qkv"].shape[1]
