@@ -81,7 +81,7 @@ def use_classification(cfg: Config, data: Mapping[str, Any]) -> Config:
     Sets root, split and classes of the loaders and every ``num_classes`` of the model.
 
     Raises:
-        UserError: A key of ``data`` is unknown or lacking, a folder or zip is missing, the splits differ in classes.
+        UserError: A key of ``data`` is unknown or lacking, a split is missing, the splits differ in classes.
     """
     _check_keys("pretrain", data, needed=("root", "train", "val"), optional=("cache",))
     cfg, root = copy.deepcopy(cfg), resolve_root(data["root"])
