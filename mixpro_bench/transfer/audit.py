@@ -25,8 +25,10 @@ class LoadAudit:
         missing: Tensors the backbone needs and did not get; a wrong shape is named behind the name.
         unexpected: Tensors of the pretrained backbone that found no place.
         dropped: Number of tensors left behind on purpose (classifier, labeler and the like).
-        resized: Position tensors resampled to another grid, with both shapes.
-        upstream: The pretraining run, as its checkpoint's ``meta['mixpro_bench']`` tells; empty if it tells nothing.
+        resized: Position tensors resampled to another grid (and the patch kernel, if asked for), with both shapes.
+        upstream: The pretraining run, as its checkpoint's ``meta['mixpro_bench']`` tells, or the released code that
+            wrote it; empty if nothing is known.
+        weights_because: Why these weights were taken.
     """
 
     checkpoint: str
@@ -41,6 +43,7 @@ class LoadAudit:
     dropped: int = 0
     resized: list[str] = field(default_factory=list)
     upstream: dict = field(default_factory=dict)
+    weights_because: str = ""
 
     @property
     def share(self) -> float:
@@ -49,11 +52,12 @@ class LoadAudit:
 
     def line(self) -> str:
         """Return the audit as one line for the log."""
+        why = f" ({self.weights_because})" if self.weights_because else ""
         return (
             f"load audit: {self.matched} of {self.total} tensors ({100 * self.share:.4g} %, "
             f"{self.matched_elements:,} of {self.total_elements:,} numbers) of the pretrained backbone matched, "
             f"{len(self.missing)} missing, {len(self.unexpected)} unexpected, {len(self.resized)} resized, "
-            f"{self.dropped} left behind; {self.weights} weights of {self.checkpoint} (sha256 {self.sha256[:12]})"
+            f"{self.dropped} left behind; {self.weights} weights{why} of {self.checkpoint} (sha256 {self.sha256[:12]})"
         )
 
     def to_json(self) -> str:

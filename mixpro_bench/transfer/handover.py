@@ -14,7 +14,8 @@ from mixpro_bench.compat.checkpoint import load_checkpoint, sha256_file
 from mixpro_bench.errors import UserError
 from mixpro_bench.registry import WEIGHT_INITIALIZERS
 from mixpro_bench.transfer.audit import HUB_KEY, LoadAudit
-from mixpro_bench.transfer.matching import Weights, match, select_weights, upstream_of
+from mixpro_bench.transfer.matching import match, select_weights
+from mixpro_bench.transfer.origin import Weights, choose, upstream_of
 
 
 @WEIGHT_INITIALIZERS.register_module()
@@ -27,16 +28,23 @@ class Handover:
     Args:
         checkpoint: A checkpoint of a pretraining run, or a timm model's weights (``.pth``, ``.safetensors``);
             None stands for "to be given on the command line".
-        weights: ``"raw"``, ``"ema"``, or ``"auto"`` for what the pretraining run asks for (see `select_weights`).
+        weights: ``"raw"``, ``"ema"``, or ``"auto"`` for what the pretraining run asks for, and for what each released
+            code reports (see `mixpro_bench.transfer.origin`).
         min_share: Least share of the pretrained backbone's tensors that must match, 0 to 1.
+        resize_patch: Resample the patch kernel where the patch sizes differ (14 to 16, say), instead of refusing.
     """
 
     def __init__(
-        self, checkpoint: str | os.PathLike | None = None, weights: Weights = "auto", min_share: float = 1.0
+        self,
+        checkpoint: str | os.PathLike | None = None,
+        weights: Weights = "auto",
+        min_share: float = 1.0,
+        resize_patch: bool = False,
     ) -> None:
         self.checkpoint = checkpoint
         self.weights = weights
         self.min_share = min_share
+        self.resize_patch = resize_patch
 
     def __call__(self, module: nn.Module) -> None:
         """Load, record the audit in the message hub and in ``module.load_audit``.
@@ -44,7 +52,7 @@ class Handover:
         Raises:
             UserError: If there is no checkpoint, it cannot be read safely, or too little of it matches.
         """
-        loaded = read(self.checkpoint, module, self.weights, self.min_share)
+        loaded = read(self.checkpoint, module, self.weights, self.min_share, self.resize_patch)
         module.load_state_dict(loaded.state, strict=False)
         module.load_audit = loaded.audit
         for child in module.children():
@@ -65,7 +73,11 @@ class Loaded:
 
 
 def read(
-    checkpoint: str | os.PathLike | None, backbone: nn.Module, weights: Weights = "auto", min_share: float = 1.0
+    checkpoint: str | os.PathLike | None,
+    backbone: nn.Module,
+    weights: Weights = "auto",
+    min_share: float = 1.0,
+    resize_patch: bool = False,
 ) -> Loaded:
     """Read a checkpoint for a backbone without changing the backbone; see `Handover` for arguments and errors."""
     if checkpoint is None:
@@ -77,13 +89,14 @@ def read(
     content = load_checkpoint(path)
     try:
         tensors, kind = select_weights(content, weights)
-        found = match(tensors, backbone)
+        found = match(tensors, backbone, resize_patch=resize_patch)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     audit = LoadAudit(
         checkpoint=str(path.resolve()),
         sha256=sha256_file(path),
         weights=kind,
+        weights_because=choose(content, weights)[1],
         matched=len(found.state),
         total=found.total,
         matched_elements=found.matched_elements,

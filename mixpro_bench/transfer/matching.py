@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
-from timm.layers import resample_abs_pos_embed
+from timm.layers import resample_abs_pos_embed, resample_patch_embed
 from torch import Tensor, nn
 
 from mixpro_bench.errors import UserError
-
-Weights = Literal["auto", "raw", "ema"]
+from mixpro_bench.transfer.origin import EMA_KEYS, RAW_KEYS, Weights, choose
 
 # What training adds to a backbone and a transfer has no use for: the first part of a name behind the backbone's prefix.
-LEFT_BEHIND = ("head", "head_dist", "head_drop", "token_head", "mask_token", "classifier", "fc_cls")
+LEFT_BEHIND = ("head", "head1", "head_dist", "head_drop", "token_head", "mask_token", "classifier", "fc_cls")
 # A checkpoint of this package, of DDP around it, of timm.
 PREFIXES = ("backbone.", "module.backbone.", "", "module.", "encoder.")
 
@@ -39,9 +38,8 @@ def select_weights(checkpoint: Mapping, weights: Weights = "auto") -> tuple[dict
 
     mmengine's EMAHook swaps the two on saving: beside an ``ema_state_dict``, ``state_dict`` *is* the average and the
     raw weights lie in ``ema_state_dict`` under ``module.`` (mmengine/hooks/ema_hook.py, ``_swap_ema_state_dict``).
-    timm writes ``state_dict`` and ``state_dict_ema``, DeiT ``model`` and ``model_ema``, both unswapped. ``auto`` takes
-    what the pretraining run asks for in ``meta['mixpro_bench']['transfer_weights']``, and raw weights where it asks for
-    nothing.
+    timm writes ``state_dict`` and ``state_dict_ema``, DeiT ``model`` and ``model_ema``, both unswapped. `choose` says
+    what ``auto`` takes.
 
     Args:
         checkpoint: Content of the file, or a bare mapping from names to tensors.
@@ -53,16 +51,13 @@ def select_weights(checkpoint: Mapping, weights: Weights = "auto") -> tuple[dict
     Raises:
         UserError: If the weights asked for are not in the checkpoint.
     """
-    if weights == "auto":
-        weights = upstream_of(checkpoint).get("transfer_weights", "raw")
-    if weights not in ("raw", "ema"):
-        raise UserError(f"Handover weights={weights!r} is not one of auto, raw, ema")
+    weights, _ = choose(checkpoint, weights)
     if isinstance(checkpoint.get("ema_state_dict"), Mapping):
         both = {"ema": checkpoint["state_dict"], "raw": _averaged_model(checkpoint["ema_state_dict"])}
     else:
         both = {
-            "raw": _first(checkpoint, "state_dict", "model", "module"),
-            "ema": _first(checkpoint, "state_dict_ema", "model_ema"),
+            "raw": _first(checkpoint, *RAW_KEYS),
+            "ema": _first(checkpoint, *EMA_KEYS),
         }
         if both["raw"] is None and all(isinstance(value, Tensor) for value in checkpoint.values()):
             both["raw"] = checkpoint
@@ -77,29 +72,27 @@ def select_weights(checkpoint: Mapping, weights: Weights = "auto") -> tuple[dict
     return tensors, weights
 
 
-def upstream_of(checkpoint: Mapping) -> dict:
-    """Return what a checkpoint says of the run that wrote it, empty if it says nothing."""
-    meta = checkpoint.get("meta")
-    told = meta.get("mixpro_bench") if isinstance(meta, Mapping) else None
-    return dict(told) if isinstance(told, Mapping) else {}
-
-
-def match(source: Mapping[str, Tensor], backbone: nn.Module) -> Match:
+def match(source: Mapping[str, Tensor], backbone: nn.Module, *, resize_patch: bool = False) -> Match:
     """Fit pretrained weights to a backbone.
 
     The prefix under which the backbone lies in ``source`` is found by trying the known ones. Everything outside the
     prefix, and classifier heads inside it, is left behind. Position embeddings are resampled when the token grid
-    differs. A wrong shape counts as missing.
+    differs, bicubically. Names of the original Swin, PVTv2 and XCiT codes become timm's. A wrong shape counts as
+    missing.
 
     Args:
         source: Names and tensors of a checkpoint.
         backbone: The module to be filled; it is not changed.
+        resize_patch: Resample the kernel that cuts images into patches to another patch size, instead of refusing
+            (timm's ``resample_patch_embed``, after FlexiViT, which keeps the response to resized patches).
 
     Raises:
-        UserError: If a weight is not finite: the pretraining diverged.
+        UserError: If a weight is not finite, since that pretraining diverged; or if the patch sizes differ and
+            ``resize_patch`` is off.
     """
     wanted = {name: value for name, value in backbone.state_dict().items() if not left_behind(name)}
     inside, outside = _inside(source, wanted)
+    inside = _renamed(inside, backbone)
     state, missing, resized = {}, [], []
     matched_elements, total_elements = 0, 0
     for name, target in wanted.items():
@@ -110,6 +103,10 @@ def match(source: Mapping[str, Tensor], backbone: nn.Module) -> Match:
             continue
         if value.shape != target.shape:
             fitted = _resample(name, value, target, backbone)
+            if fitted is None and _is_other_patch(name, value, target):
+                if not resize_patch:
+                    raise UserError(_other_patch(value, target))
+                fitted = resample_patch_embed(value, list(target.shape[-2:]))
             if fitted is None:
                 missing.append(f"{name} (has {_size(value)}, needs {_size(target)})")
                 continue
@@ -148,6 +145,43 @@ def _inside(source: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> tuple
     return best, len(source) - len(best)
 
 
+# A name by which an original code's layout is recognised -> where timm keeps the function that renames it.
+_ORIGINAL = {
+    "layers.0.downsample.reduction.weight": "swin_transformer",
+    "patch_embed1.proj.weight": "pvt_v2",
+    "cls_attn_blocks.0.attn.qkv.weight": "xcit",
+}
+
+
+def _renamed(inside: dict[str, Tensor], backbone: nn.Module) -> dict[str, Tensor]:
+    """Give tensors of an original code timm's names, by timm's own rules."""
+    model = getattr(backbone, "model", None)
+    family = type(model).__module__.rsplit(".", 1)[-1]
+    plain = {name.removeprefix("model."): value for name, value in inside.items()}
+    if not any(mark in plain and family == where for mark, where in _ORIGINAL.items()):
+        return inside
+    module = importlib.import_module(type(model).__module__)
+    return {f"model.{name}": value for name, value in module.checkpoint_filter_fn(plain, model).items()}
+
+
+def _is_other_patch(name: str, value: Tensor, target: Tensor) -> bool:
+    """Tell whether two shapes are those of the same first convolution with patches of different size."""
+    return (
+        name.removeprefix("model.") == "patch_embed.proj.weight"
+        and value.ndim == target.ndim == 4
+        and value.shape[:2] == target.shape[:2]
+    )
+
+
+def _other_patch(value: Tensor, target: Tensor) -> str:
+    has, needs = ("x".join(map(str, tensor.shape[-2:])) for tensor in (value, target))
+    return (
+        f"its backbone was pretrained with patches of {has} pixels, this one cuts patches of {needs}: set "
+        f"model.backbone.patch_size={value.shape[-1]}, or have the kernel resampled with "
+        "model.backbone.init_cfg.resize_patch=True, knowing that this changes the pretrained network"
+    )
+
+
 def left_behind(name: str) -> bool:
     """Tell whether a backbone's tensor is a head of pretraining, which a transfer has no use for."""
     return name.removeprefix("model.").split(".")[0] in LEFT_BEHIND
@@ -155,7 +189,9 @@ def left_behind(name: str) -> bool:
 
 def _resample(name: str, value: Tensor, target: Tensor, backbone: nn.Module) -> Tensor | None:
     """Resample a position embedding (1, prefix + h * w, C) of a square grid; None where that makes no sense."""
-    if not {"pos_embed", "patch_pos"} & set(name.split(".")) or value.ndim != 3 or target.ndim != 3 or value.shape[-1] != target.shape[-1]:
+    if not {"pos_embed", "patch_pos"} & set(name.split(".")) or value.ndim != 3 or target.ndim != 3:
+        return None
+    if value.shape[-1] != target.shape[-1]:
         return None
     model = getattr(backbone, "model", backbone)
     whole = name.removeprefix("model.") in ("pos_embed", "patch_pos")

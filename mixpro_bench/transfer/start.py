@@ -63,7 +63,7 @@ def check_upstream(cfg: Config) -> LoadAudit | None:
     if not isinstance(init, dict) or init.get("type") != HANDOVER or resumes(cfg):
         return None
     backbone = MODELS.build({**cfg.model.backbone, "init_cfg": None})
-    options = {key: init[key] for key in ("weights", "min_share") if key in init}
+    options = {key: init[key] for key in ("weights", "min_share", "resize_patch") if key in init}
     return read(init["checkpoint"], backbone, **options).audit
 
 
