@@ -18,6 +18,7 @@ COMMANDS = {
     "suite": ("suite", "run every pretraining and transfer of a suite and end with the leaderboard"),
     "leaderboard": ("leaderboard", "turn a folder of Records into tables"),
     "methods": ("methods", "list every mixing method, label method and preset with its source"),
+    "teacher-maps": ("teacher_maps", "store a teacher's scores of every training picture, for TokenMix"),
     "make-data": ("make_data", "write the built-in digits data in ImageFolder, COCO and ADE20K layout"),
     "env": ("env", "show package versions, devices and the operator backend"),
 }

@@ -11,6 +11,8 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from mixpro_bench.datasets.archive import Archive
+from mixpro_bench.datasets.geometry import LocatedTransform
+from mixpro_bench.datasets.teacher_maps import TeacherMaps
 from mixpro_bench.errors import UserError
 from mixpro_bench.registry import DATASETS
 
@@ -19,7 +21,10 @@ from mixpro_bench.registry import DATASETS
 class ImageFolder(Dataset):
     """``root/split/<class>/**.jpg``, or the same packed as ``root/split.zip``; classes are the sorted folder names.
 
-    A sample is ``dict(inputs=float32 (3, H, W) normalised, label=int, index=int)``.
+    A sample is ``dict(inputs=float32 (3, H, W) normalised, label=int, index=int)``. With ``teacher_maps`` it also has
+    ``teacher_map``, float32 (h, w), the map of the sample's own class in the picture, mirrored as the image is;
+    ``teacher_crop``, float32 (4,), the top, left, height and width of the image in it; and ``teacher_warp``, float32
+    (2, 3), if the transform warps images; see `mixpro_bench.datasets.geometry.Geometry`.
 
     Args:
         root: Folder that holds the splits.
@@ -32,6 +37,10 @@ class ImageFolder(Dataset):
             them, or has others, is refused.
         cache: ``"decoded"`` reads and decodes every picture (uint8) at the start, once for all workers that are forked
             later; for small sets.
+        teacher_maps: File made by ``mixpro-bench teacher-maps`` of this split, for TokenMix.
+
+    Attributes:
+        aux: What samples bring along for labelers, such as ``("teacher",)``.
 
     Raises:
         UserError: No data, pictures outside class folders, classes other than told, an unknown transform argument.
@@ -44,6 +53,7 @@ class ImageFolder(Dataset):
         transform: dict[str, Any],
         classes: list[str] | tuple[str, ...] | None = None,
         cache: str | None = None,
+        teacher_maps: str | None = None,
     ) -> None:
         if cache not in (None, "decoded"):
             raise UserError(f"dataset.cache is {cache!r}, but only None and 'decoded' exist")
@@ -64,6 +74,9 @@ class ImageFolder(Dataset):
         self.labels = np.asarray([label[folder] for folder in folders], dtype=np.int64)
         self.metainfo = {"classes": tuple(wanted)}
         self.transform = build_transform(transform)
+        self.teacher = None if teacher_maps is None else TeacherMaps(teacher_maps, self.archive, wanted)
+        self.located = None if self.teacher is None else LocatedTransform(self.transform)
+        self.aux = () if self.teacher is None else ("teacher",)
         self._decoded = [self._read(index) for index in range(len(self))] if cache else None
 
     def image(self, index: int) -> Image.Image:
@@ -83,7 +96,21 @@ class ImageFolder(Dataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return a transformed sample."""
         index = int(index)
-        return {"inputs": self.transform(self.image(index)), "label": int(self.labels[index]), "index": index}
+        label = int(self.labels[index])
+        if self.teacher is None or self.located is None:
+            return {"inputs": self.transform(self.image(index)), "label": label, "index": index}
+        image, place = self.located(self.image(index))
+        axes = [axis for axis, mirrored in enumerate((place.vflip, place.hflip)) if mirrored]
+        sample = {
+            "inputs": image,
+            "label": label,
+            "index": index,
+            "teacher_map": torch.from_numpy(self.teacher.own(index, label)).flip(axes),
+            "teacher_crop": torch.tensor(place.crop, dtype=torch.float32),
+        }
+        if place.warp is not None:
+            sample["teacher_warp"] = torch.from_numpy(place.warp)
+        return sample
 
     def __len__(self) -> int:
         """Return the number of pictures."""

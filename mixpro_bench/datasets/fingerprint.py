@@ -86,6 +86,8 @@ def _sources(cfg: Mapping[str, Any]) -> Iterator[tuple[str, Path, list[Path]]]:
         else:
             parts = [dataset.get("ann_file"), *(dataset.get("data_prefix") or {}).values()]
             paths = [base / part for part in parts if part]
+        if dataset.get("teacher_maps"):
+            paths.append(Path(dataset["teacher_maps"]))
         if paths and tuple(paths) not in seen:
             seen.add(tuple(paths))
             yield loader, base, paths
@@ -117,6 +119,9 @@ def _update(digest: Any, path: Path, root: Path) -> None:
                 digest.update(f"{os.path.relpath(full, root)}|{full.stat().st_size}\n".encode())
     elif not path.is_file():
         raise UserError(f"'{path}' does not exist: correct the data root in the config or MIXPRO_DATA_ROOT")
+    elif path.suffix == ".safetensors":  # the header says what the tensors hold, which may be gigabytes
+        with path.open("rb") as stream:
+            digest.update(stream.read(int.from_bytes(stream.read(8), "little")))
     elif path.suffix == ".zip":
         digest.update(f"{path.name}|{path.stat().st_size}\n".encode())
     else:

@@ -190,6 +190,28 @@ def check_classes(classes: list[int] | tuple[int, ...], num_classes: int) -> tup
     return tuple(int(index) for index in classes)
 
 
+def read_class_indices(path: str) -> list[int]:
+    """Read the teacher's class index of each class of the data, one a line.
+
+    Raises:
+        UserError: The file is missing, or a line is no whole number.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the class indices '{path}' ({error}): correct the path") from error
+    numbers = []
+    for place, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        if not line.strip().isdigit():
+            raise UserError(
+                f"line {place} of '{path}', {line.strip()!r}, is no class index: give one whole number a line"
+            )
+        numbers.append(int(line))
+    return numbers
+
+
 def read_weights(checkpoint: str) -> tuple[dict[str, Tensor], bool]:
     """Return the weights in a checkpoint under timm's names, and whether it is one of this package's.
 

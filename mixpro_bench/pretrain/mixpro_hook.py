@@ -90,6 +90,7 @@ class MixProHook(Hook):
         if own:
             self.target = model
             check_batches(model.policy, runner.train_dataloader)
+            check_aux(model.policy, runner.train_dataloader.dataset)
             return
         check_batches(self.policy, runner.train_dataloader)
         self.target = ForeignClassifier(model, self.policy, self.where)
@@ -139,6 +140,25 @@ class MixProHook(Hook):
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Take the counts up again."""
         self.branch_steps = Counter(checkpoint.get(self.checkpoint_key, {}))
+
+
+def check_aux(policy: MixPolicy, dataset: Any) -> None:
+    """Refuse data that do not bring along what a labeler needs beside images and labels.
+
+    Args:
+        policy: The mixing policy.
+        dataset: The training data; one that does not say what it brings along (``aux``) is believed to have it.
+
+    Raises:
+        UserError: Naming what is missing.
+    """
+    for name in policy.needs_aux:
+        if name not in getattr(dataset, "aux", policy.needs_aux):
+            raise UserError(
+                f"model.policy needs {name!r} of every picture, and train_dataloader.dataset has none: name the maps "
+                "of mixpro-bench teacher-maps in train_dataloader.dataset.teacher_maps, or set policy.teacher or "
+                "policy.fallback='area'"
+            )
 
 
 def check_batches(policy: MixPolicy, loader) -> None:
