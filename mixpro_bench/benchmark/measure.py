@@ -107,7 +107,9 @@ def peak_bytes(work: Callable[[], Any], device: torch.device) -> int | None:
         work()
         wait(device)
         return torch.cuda.max_memory_allocated(device) - before
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True, acc_events=True) as profile:
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True, acc_events=True
+    ) as profile:
         work()
     try:
         events = [e for e in profile.profiler.kineto_results.events() if e.name() == "[memory]"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import torch
@@ -62,7 +63,7 @@ def benchmark_mixing(
     works.update({name: operation(BATCH_AUGMENTS.build(dict(spec))) for name, spec in OPERATIONS.items()})
     state = machine(device)
     times = compare(interleave(works, rounds, device, warm_up, show=show), COPY)
-    memory = {name: peak_bytes(lambda work=work: work(0), device) for name, work in works.items()}
+    memory = {name: peak_bytes(partial(work, 0), device) for name, work in works.items()}
     rows = [{"operation": name, **times[name], **memory_columns(memory[name], memory[COPY])} for name in works]
     return {"batch_size": batch_size, "img_size": img_size, "rounds": rounds, **state, "rows": rows}
 

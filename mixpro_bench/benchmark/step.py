@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import inspect
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ BASE = "none"
 METHODS = ("none", "cutmix", "maskmix", "mixpro", "transmix", "tl_align", "tokenmix", "smmix")
 # A name that stands for several rows.
 _ROWS = {"smmix": ("smmix", "smmix-fixed")}
-# Classes of the teacher that made the maps do not matter here; the grid is that of released maps at 224 pixels.
+# Tokens per side of the stored maps.
 TEACHER_GRID = 14
 
 
@@ -102,7 +103,8 @@ class Trainee:
             label=torch.randint(classes, (batch_size,), device=device),
         )
         if "teacher" in self.model.policy.needs_aux:
-            self.batch["teacher"] = torch.rand(batch_size, TEACHER_GRID, TEACHER_GRID, device=device)
+            self.batch["teacher_map"] = torch.rand(batch_size, TEACHER_GRID, TEACHER_GRID, device=device)
+            self.batch["teacher_crop"] = torch.tensor([0.1, 0.2, 0.6, 0.7], device=device).expand(batch_size, 4)
 
     def __call__(self, number: int) -> None:
         """Do one training step, with the draws of step ``number``."""
@@ -124,7 +126,8 @@ def benchmark_step(
     """Time the training step of several methods next to one another.
 
     The step is mmengine's: autocast, mixing, forward, labels, backward, clipping, optimizer. The mixing branch is taken
-    every time, and the batch lies on the device. TokenMix is given teacher maps, as if they were stored.
+    every time, and the batch lies on the device. TokenMix is given teacher maps and crops as
+    the data bring stored ones.
 
     Args:
         methods: See `rows_of`.
@@ -148,17 +151,7 @@ def benchmark_step(
     state = machine(device)
     memory = {}
     for name in names:
-        trainee: Trainee | None = None
-
-        def train_twice(name: str = name) -> None:
-            nonlocal trainee
-            trainee = Trainee(name, *setting)
-            # The optimizer makes its state in the first step.
-            for number in range(2):
-                trainee(number)
-
-        memory[name] = peak_bytes(train_twice, device)
-        del trainee
+        memory[name] = peak_bytes(partial(_train_twice, name, setting), device)
         gc.collect()
     trainees = {name: Trainee(name, *setting) for name in names}
     seconds = interleave(trainees, rounds, device, warm_up, repeat=5 if on_gpu else 1, show=show)
@@ -173,6 +166,13 @@ def benchmark_step(
         **state,
         "rows": rows,
     }
+
+
+def _train_twice(name: str, setting: tuple) -> None:
+    trainee = Trainee(name, *setting)
+    # The optimizer makes its state in the first step.
+    for number in range(2):
+        trainee(number)
 
 
 def _patch_size(backbone: dict) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from typing import Any
 
 
@@ -24,12 +25,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         sub.add_argument("--batch-size", type=int, default=batch, metavar="N", help=f"images (default: {batch})")
         sub.add_argument("--img-size", type=int, default=224, metavar="PIXELS", help="pixels per side (default: 224)")
         sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
-        sub.add_argument("--steps", type=int, metavar="N", help="rounds that count (default: enough for a steady median)")
+        sub.add_argument(
+            "--steps", type=int, metavar="N", help="rounds that count (default: enough for a steady median)"
+        )
         sub.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure, and print the table."""
+    # Where torch knows of GPUs and there is none, its profiler says so on every use.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "5")
     from rich.console import Console
     from rich.progress import track
 

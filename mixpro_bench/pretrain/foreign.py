@@ -8,53 +8,19 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from mixpro_bench.backbones.contract import Need, Output, Share
+from mixpro_bench.backbones.contract import Backbone, Need, Output, Share
 from mixpro_bench.errors import UserError
 from mixpro_bench.mixing.policy import MixPolicy, Place
 from mixpro_bench.mixing.tokens import TokenMixer
 from mixpro_bench.pretrain.attention_tap import find_attention, tap, tokens_of
 from mixpro_bench.pretrain.objectives.supervised import supervised_losses
-
-AUTO = "auto"
-_IMAGES = ("inputs", "img", "imgs", "image", "images", "x")
-_LABELS = (
-    "data_samples.gt_label",
-    "data_samples.gt_label.label",
-    "data_samples.label",
-    *("gt_label", "gt_labels", "label", "labels", "target", "targets"),
-)
-_LOGITS = ("logits", "cls_score", "scores", "pred")
-
-
-@dataclass(frozen=True)
-class Where:
-    """Where things are in a classifier; ``"auto"`` looks at the usual places.
-
-    Attributes:
-        images: Name of the argument of ``forward`` that holds the images.
-        labels: Path to the class indices in the arguments of ``forward``: names joined by dots, attributes or keys;
-            a list is walked through, such as ``data_samples.gt_label``.
-        logits: Key or position of the logits in what ``forward(mode='tensor')`` returns.
-        attention: Dotted name of the attention layer that importance is read from.
-        patch_size: Pixels per token side.
-        importance: ``"cls"`` for the class token's row of the attention matrix, ``"mean_attn"`` for the mean row.
-        num_classes: Width of the logits.
-    """
-
-    images: str = AUTO
-    labels: str = AUTO
-    logits: str | int = AUTO
-    attention: str = AUTO
-    patch_size: int | str = AUTO
-    importance: str = AUTO
-    num_classes: int | str = AUTO
+from mixpro_bench.pretrain.where import AUTO, IMAGES, LABELS, LOGITS, Where, describe, indices, walk
 
 
 class ForeignClassifier:
@@ -154,7 +120,12 @@ class ForeignClassifier:
                     self._find_attention(named, images)
         finally:
             self.model.train(training)
-        self.policy.setup(self, self.num_classes, (images.shape[-2], images.shape[-1]))
+        self.policy.setup(cast(Backbone, self), self.num_classes, (images.shape[-2], images.shape[-1]))
+
+    @property
+    def prepared(self) -> bool:
+        """Whether everything has been found."""
+        return self.num_classes > 0
 
     @property
     def needs_attention(self) -> bool:
@@ -169,7 +140,7 @@ class ForeignClassifier:
 
     def _find_images(self, named: Mapping[str, Any]) -> Tensor:
         wanted = self.where.images
-        names = [name for name in (*_IMAGES, *named) if name in named] if wanted == AUTO else [wanted]
+        names = [name for name in (*IMAGES, *named) if name in named] if wanted == AUTO else [wanted]
         for name in names:
             value = named.get(name)
             if isinstance(value, Tensor) and value.ndim == 4 and value.is_floating_point():
@@ -245,9 +216,12 @@ class ForeignClassifier:
 
     def loss(self, named: dict[str, Any]) -> dict[str, Tensor]:
         """Return losses, and statistics under ``mix/``, of one step."""
+        if self.place is None:
+            raise RuntimeError("MixProHook says where the run is before each step")
         branch = self.policy.choose(self.place)
         images, labels = named[self._images_name], self.labels(named)
-        losses, stats = supervised_losses(_Call(self, named), self.policy, branch, self.place, images, labels)
+        backbone = cast(Backbone, _Call(self, named))
+        losses, stats = supervised_losses(backbone, self.policy, branch, self.place, images, labels)
         return {**losses, **{f"mix/{name}": value.detach() for name, value in stats.items()}}
 
     def named(self, args: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -277,8 +251,8 @@ class ForeignClassifier:
             UserError: If there are none.
         """
         images = named[self._images_name]
-        for path in _LABELS if self.where.labels == AUTO else (self.where.labels,):
-            found = _indices(_walk(named, path.split(".")), len(images))
+        for path in LABELS if self.where.labels == AUTO else (self.where.labels,):
+            found = indices(walk(named, path.split(".")), len(images))
             if found is not None:
                 return found.to(images.device)
         raise UserError(
@@ -299,13 +273,13 @@ class ForeignClassifier:
             except (KeyError, IndexError, AttributeError, TypeError):
                 found = None
         elif isinstance(out, Mapping):
-            found = next((out[name] for name in _LOGITS if name in out), None)
+            found = next((out[name] for name in LOGITS if name in out), None)
         else:
             found = out[0] if isinstance(out, (list, tuple)) and len(out) == 1 else out
         if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != len(images):
             raise UserError(
                 f"MixProHook logits={wanted!r}: {self.name}.forward(mode='tensor') gives no tensor (B, classes) there "
-                f"but {_describe(out)}; name the key or position of the logits"
+                f"but {describe(out)}; name the key or position of the logits"
             )
         return found
 
@@ -343,41 +317,9 @@ class _Call:
         return self.classifier.output(self.named, images, need or Need())
 
 
-def _walk(value: Any, path: list[str]) -> Any:
-    """Follow a path of keys and attributes; a list is walked through. None where it leads nowhere."""
-    if not path:
-        return value
-    if isinstance(value, (list, tuple)):
-        return [_walk(item, path) for item in value]
-    step = value.get(path[0]) if isinstance(value, Mapping) else getattr(value, path[0], None)
-    return None if step is None else _walk(step, path[1:])
-
-
-def _indices(value: Any, batch: int) -> Tensor | None:
-    """Return ``value`` as class indices (B,), or None where it is something else."""
-    if isinstance(value, (list, tuple)):
-        if len(value) != batch or any(item is None for item in value):
-            return None
-        items = [torch.as_tensor(item) for item in value]
-        if any(item.numel() != 1 for item in items):
-            return None
-        value = torch.stack([item.reshape(()) for item in items])
-    if not isinstance(value, Tensor) or value.is_floating_point() or value.numel() != batch:
-        return None
-    return value.reshape(-1).long()
-
-
 def _pools_patches(model: nn.Module) -> bool:
     """Tell whether a model averages its patch tokens before the classifier, in timm's or MMPretrain's words."""
     return any(
         getattr(m, "global_pool", None) == "avg" or getattr(m, "out_type", None) == "avg_featmap"
         for m in model.modules()
     )
-
-
-def _describe(out: Any) -> str:
-    if isinstance(out, Tensor):
-        return f"a tensor of shape {tuple(out.shape)}"
-    if isinstance(out, Mapping):
-        return f"a dict of {', '.join(map(str, out))}"
-    return f"a {type(out).__name__}" + (f" of {len(out)}" if isinstance(out, (list, tuple)) else "")

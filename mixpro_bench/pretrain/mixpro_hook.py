@@ -17,7 +17,8 @@ from mmengine.model import is_model_wrapper
 from mixpro_bench.errors import UserError
 from mixpro_bench.mixing.policy import MixPolicy, Place
 from mixpro_bench.pretrain.classifier import MixClassifier, build_policy
-from mixpro_bench.pretrain.foreign import ForeignClassifier, Where
+from mixpro_bench.pretrain.foreign import ForeignClassifier
+from mixpro_bench.pretrain.where import Where
 from mixpro_bench.registry import HOOKS
 
 
@@ -49,6 +50,7 @@ class MixProHook(Hook):
 
     priority = "ABOVE_NORMAL"
     checkpoint_key = "mixpro_hook"
+    target: MixClassifier | ForeignClassifier
 
     def __init__(
         self, policy: dict | None = None, start_epoch: int = 0, off_last_epochs: int = 0, **where: Any
@@ -69,8 +71,6 @@ class MixProHook(Hook):
         self.start_epoch = start_epoch
         self.off_last_epochs = off_last_epochs
         self.branch_steps: Counter[str] = Counter()
-        self.target: MixClassifier | ForeignClassifier | None = None
-        self._prepared = False
 
     def before_train(self, runner) -> None:
         """Take hold of the model, and refuse a run whose batches do not fit its mixing.
@@ -79,34 +79,30 @@ class MixProHook(Hook):
             UserError: Naming the config key.
         """
         model = _model(runner)
-        own = isinstance(getattr(model, "policy", None), MixPolicy)
-        if own == (self.policy is not None):
+        own, given = getattr(model, "policy", None), self.policy
+        if isinstance(own, MixPolicy):
+            if given is not None:
+                raise UserError("MixProHook policy and model.policy both say how to mix: leave out the hook's")
+            self.target = model
+            check_batches(own, runner.train_dataloader)
+            check_aux(own, runner.train_dataloader.dataset)
+            return
+        if given is None:
             raise UserError(
-                "MixProHook policy and model.policy both say how to mix: leave out the hook's"
-                if own
-                else f"MixProHook found no mixing policy in {type(model).__name__}: give it one, such as "
+                f"MixProHook found no mixing policy in {type(model).__name__}: give it one, such as "
                 "dict(type='mixpro_bench.MixProHook', policy=dict(preset='mixpro'))"
             )
-        if own:
-            self.target = model
-            check_batches(model.policy, runner.train_dataloader)
-            check_aux(model.policy, runner.train_dataloader.dataset)
-            return
-        check_batches(self.policy, runner.train_dataloader)
-        self.target = ForeignClassifier(model, self.policy, self.where)
-        if runner.cfg.get("compile") and self.target.needs_attention:
+        check_batches(given, runner.train_dataloader)
+        self.target = classifier = ForeignClassifier(model, given, self.where)
+        if runner.cfg.get("compile") and classifier.needs_attention:
             raise UserError(
                 "MixProHook reads attention by a hook, which a compiled model would not call: remove compile"
             )
         with _same_draws_afterwards():
             batch = _two_samples(runner.train_dataloader)
             if batch is not None:
-                self._prepare(batch)
-        self.target.replace()
-
-    def _prepare(self, batch: Any) -> None:
-        self.target.prepare(batch)
-        self._prepared = True
+                classifier.prepare(batch)
+        classifier.replace()
 
     def after_train(self, runner) -> None:
         """Give a foreign model its loss back."""
@@ -121,9 +117,9 @@ class MixProHook(Hook):
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         """Tell the model where the run is."""
         target = self.target
-        if isinstance(target, ForeignClassifier) and not self._prepared:
+        if isinstance(target, ForeignClassifier) and not target.prepared:
             with _same_draws_afterwards():
-                self._prepare(data_batch)
+                target.prepare(data_batch)
         target.place = Place(runner.seed, runner.iter, get_rank(), get_world_size())
         if target.mixing:
             self.branch_steps[target.policy.choose(target.place).mixer.name] += 1

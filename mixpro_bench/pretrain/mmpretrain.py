@@ -59,7 +59,7 @@ class AreaAugment:
         name = type(self.mixer).__name__
         if self.mixer.needs_unmixed is not None:
             raise UserError(
-                f"{name} must see the unmixed images first, which MMPretrain's batch augmentations cannot; use MixProHook"
+                f"{name} must see the unmixed images first, as no batch augmentation of MMPretrain can; use MixProHook"
             )
         if isinstance(self.mixer, TokenMixer) and self.mixer.patch is None:
             raise UserError(f"augment {name}: give patch, the pixels per token side, such as patch=16")

@@ -20,7 +20,8 @@ from mixpro_bench.errors import UserError
 from mixpro_bench.mixing import Place
 from mixpro_bench.pretrain import MixClassifier, build_policy
 from mixpro_bench.pretrain.attention_tap import tap
-from mixpro_bench.pretrain.foreign import ForeignClassifier, Where
+from mixpro_bench.pretrain.foreign import ForeignClassifier
+from mixpro_bench.pretrain.where import Where
 
 pytestmark = pytest.mark.mm
 
