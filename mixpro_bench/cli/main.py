@@ -18,8 +18,13 @@ COMMANDS = {
     "suite": ("suite", "run every pretraining and transfer of a suite and end with the leaderboard"),
     "leaderboard": ("leaderboard", "turn a folder of Records into tables"),
     "methods": ("methods", "list every mixing method, label method and preset with its source"),
+    "browse": ("browse", "draw what a config mixes: images, mask, importance and labels"),
+    "benchmark": ("benchmark", "measure what mixing costs, per training step or per image operation"),
     "teacher-maps": ("teacher_maps", "store a teacher's scores of every training picture, for TokenMix"),
+    "configs": ("configs", "list the configs there are by task, backbone, method and protocol"),
     "make-data": ("make_data", "write the built-in digits data in ImageFolder, COCO and ADE20K layout"),
+    "check-data": ("check_data", "say what is there, missing or wrong in ImageNet, COCO or ADE20K on disk"),
+    "export": ("export", "convert weights to and from timm, mmseg and safetensors"),
     "env": ("env", "show package versions, devices and the operator backend"),
 }
 

@@ -1,4 +1,4 @@
-"""The hook that leaves one Record behind a finished training."""
+"""The hook that leaves one Record behind a finished training, and a model card beside pretrained weights."""
 
 from __future__ import annotations
 
@@ -117,7 +117,13 @@ class RecordHook(Hook):
             return
         if self._not_finite:
             runner.logger.warning(f"left out of the Record, because not finite: {', '.join(self._not_finite)}")
-        path = write_record(self.build(runner), Path(runner.work_dir, RECORD_NAME))
+        record = self.build(runner)
+        # The card first: a run with a Record is done, and is not looked at again.
+        if record.stage == "pretrain" and (checkpoint := _last_checkpoint(Path(runner.work_dir))):
+            from mixpro_bench.transfer.card import card_of, write_card
+
+            write_card(card_of(checkpoint, record=record), checkpoint.parent)
+        path = write_record(record, Path(runner.work_dir, RECORD_NAME))
         runner.logger.info(f"Record: {path}")
 
     def build(self, runner: Any) -> Record:

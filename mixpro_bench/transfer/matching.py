@@ -11,7 +11,7 @@ from timm.layers import resample_abs_pos_embed, resample_patch_embed
 from torch import Tensor, nn
 
 from mixpro_bench.errors import UserError
-from mixpro_bench.transfer.origin import EMA_KEYS, RAW_KEYS, Weights, choose
+from mixpro_bench.transfer.origin import EMA_KEYS, RAW_KEYS, Weights, choose, only_weights
 
 # What training adds to a backbone and a transfer has no use for: the first part of a name behind the backbone's prefix.
 LEFT_BEHIND = ("head", "head1", "head_dist", "head_drop", "token_head", "mask_token", "classifier", "fc_cls")
@@ -52,7 +52,10 @@ def select_weights(checkpoint: Mapping, weights: Weights = "auto") -> tuple[dict
         UserError: If the weights asked for are not in the checkpoint.
     """
     weights, _ = choose(checkpoint, weights)
-    if isinstance(checkpoint.get("ema_state_dict"), Mapping):
+    both: dict[str, Mapping | None]
+    if (only := only_weights(checkpoint)) is not None:
+        both = {"raw": None, "ema": None, only: checkpoint["state_dict"]}
+    elif isinstance(checkpoint.get("ema_state_dict"), Mapping):
         both = {"ema": checkpoint["state_dict"], "raw": _averaged_model(checkpoint["ema_state_dict"])}
     else:
         both = {

@@ -120,13 +120,21 @@ def upstream_of(checkpoint: Mapping) -> dict:
     return dict(method=origin.method, preset=RELEASED, code=origin.code) if origin else {}
 
 
+def only_weights(checkpoint: Mapping) -> Literal["raw", "ema"] | None:
+    """Return which weights an exported or imported file holds, since it holds one kind only; None for other files."""
+    meta = checkpoint.get("meta")
+    told = meta.get("only_weights") if isinstance(meta, Mapping) else None
+    return told if told in ("raw", "ema") else None
+
+
 def choose(checkpoint: Mapping, weights: Weights = "auto") -> tuple[Literal["raw", "ema"], str]:
     """Settle which weights of a checkpoint are taken.
 
     Args:
         checkpoint: Content of the file.
         weights: ``"raw"``, ``"ema"``, or ``"auto"``: what our pretraining run asks for in
-            ``meta['mixpro_bench']['transfer_weights']``, what `ORIGINS` says of a released code, else raw.
+            ``meta['mixpro_bench']['transfer_weights']``, what `ORIGINS` says of a released code, the only ones of an
+            exported file, else raw.
 
     Returns:
         ``"raw"`` or ``"ema"``, and the reason as a clause.
@@ -139,6 +147,9 @@ def choose(checkpoint: Mapping, weights: Weights = "auto") -> tuple[Literal["raw
     origin = origin_of(checkpoint)
     if weights == "ema" and origin is not None and origin.ema_is_void:
         raise UserError(f"the EMA weights of {origin.code} are never to be used: {origin.reason}; use weights='raw'")
+    only = only_weights(checkpoint)
+    if only is not None and weights in ("auto", only):
+        return only, "the file holds no others"
     if weights != "auto":
         return weights, "asked for"
     if origin is not None:
