@@ -17,7 +17,7 @@ def read_categories(annotation_file: str | Path) -> tuple[str, ...]:
     Raises:
         UserError: The file is missing, is not COCO's format, or names a category twice.
     """
-    return _names(_load(Path(annotation_file)), annotation_file)
+    return _names(load_coco(Path(annotation_file)), annotation_file)
 
 
 def merge_categories(annotation_file: str | Path, out_file: str | Path, by: str = "supercategory") -> tuple[str, ...]:
@@ -37,7 +37,7 @@ def merge_categories(annotation_file: str | Path, out_file: str | Path, by: str 
     Raises:
         UserError: The file is missing, is not COCO's format, or has a category without ``by``.
     """
-    data = _load(Path(annotation_file))
+    data = load_coco(Path(annotation_file))
     lacking = [category["name"] for category in data["categories"] if not category.get(by)]
     if lacking:
         raise UserError(f"category '{lacking[0]}' in '{annotation_file}' has no '{by}': merge by another key")
@@ -62,8 +62,12 @@ def merged_file(annotation_file: str | Path, cache_dir: str | Path, by: str) -> 
     return target
 
 
-def _load(path: Path) -> dict[str, Any]:
-    """Read a COCO file and check that it is one."""
+def load_coco(path: Path) -> dict[str, Any]:
+    """Read a COCO file and check that it is one.
+
+    Raises:
+        UserError: The file is missing or is not COCO's format.
+    """
     try:
         data = json.loads(path.read_bytes())
     except OSError as error:
