@@ -39,7 +39,9 @@ _NOT_RECIPE = _PLACE | frozenset(
         "visualizer",
     }
 )
-_PATHS = frozenset({"ann_file", "checkpoint", "data_prefix", "data_root", "img_path", "out_dir", "root"})
+_PATHS = frozenset(
+    {"ann_file", "checkpoint", "data_prefix", "data_root", "img_path", "out_dir", "root", "teacher_maps"}
+)
 _WIDTHS = frozenset({"in_channels", "in_strides"})
 _BENCH_RECIPE = ("task", "protocol", "version")
 

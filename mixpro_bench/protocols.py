@@ -13,7 +13,7 @@ of the cosine.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,9 +87,8 @@ def deviations(cfg: Mapping[str, Any], world_size: int | None = None) -> list[st
     if drop_path is not None:
         wanted["model.backbone.drop_path_rate"] = drop_path
     for key, value in wanted.items():
-        there = value_at(cfg, key)
-        if not _same(there, value):
-            found.append(f"{key} is {there!r}, {protocol.name} v{protocol.version} says {value!r}")
+        for path, there, told in _differences(key, value_at(cfg, key), value):
+            found.append(f"{path} is {there!r}, {protocol.name} v{protocol.version} says {told!r}")
     if world_size is not None and (batch := global_batch(cfg, world_size)) != protocol.batch:
         found.append(f"the global batch is {batch}, {protocol.name} v{protocol.version} says {protocol.batch}")
     return found
@@ -119,13 +118,19 @@ def value_at(cfg: Mapping[str, Any], key: str) -> Any:
     return value
 
 
+def _differences(path: str, there: Any, wanted: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Yield (dotted key, what is there, what is wanted), as deep as both go."""
+    if isinstance(wanted, Mapping) and isinstance(there, Mapping):
+        for key in sorted({*there, *wanted} - {"_scope_"}):
+            yield from _differences(f"{path}.{key}", there.get(key), wanted.get(key))
+    elif isinstance(wanted, (list, tuple)) and isinstance(there, (list, tuple)) and len(there) == len(wanted):
+        for index, pair in enumerate(zip(there, wanted, strict=True)):
+            yield from _differences(f"{path}.{index}", *pair)
+    elif not _same(there, wanted):
+        yield path, there, wanted
+
+
 def _same(there: Any, wanted: Any) -> bool:
-    if isinstance(wanted, Mapping):
-        return isinstance(there, Mapping) and all(
-            _same(there.get(key), wanted.get(key)) for key in {*there, *wanted} - {"_scope_"}
-        )
-    if isinstance(wanted, (list, tuple)):
-        return isinstance(there, (list, tuple)) and len(there) == len(wanted) and all(map(_same, there, wanted))
     if isinstance(wanted, float) and isinstance(there, (int, float)) and not isinstance(there, bool):
         return math.isclose(there, wanted, rel_tol=1e-9)
     return bool(there == wanted and type(there) is type(wanted))

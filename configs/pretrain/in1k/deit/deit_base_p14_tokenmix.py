@@ -1,7 +1,7 @@
 """DeiT-B/14 on ImageNet-1k for 300 epochs with TokenMix as released (binary cross-entropy to teacher scores).
 
-Needs a teacher's maps, named by train_dataloader.dataset.teacher_maps; policy.fallback='area' does without, and is
-another method.
+Needs a teacher's maps of the training pictures, made by `mixpro-bench teacher-maps`; the environment variable
+MIXPRO_TEACHER_MAPS names the file.
 
 Command: bash tools/pretrain.sh configs/pretrain/in1k/deit/deit_base_p14_tokenmix.py 8
 Cost: not run here. By arithmetic 53 EFLOP: 3 x 2 x 23.16 GMAC x 1,281,167 images x 300 epochs (a forward pass, a
@@ -13,3 +13,4 @@ _base_ = "deit_base_p14_none.py"
 
 bench = dict(method="tokenmix", preset="tokenmix")
 model = dict(policy=dict(preset="tokenmix"))
+train_dataloader = dict(dataset=dict(teacher_maps="{{$MIXPRO_TEACHER_MAPS:data/imagenet/teacher-maps.safetensors}}"))

@@ -1,7 +1,7 @@
 """PVTv2-B0 on ImageNet-1k for 300 epochs with TokenMix, mended (labels sum to one, cross-entropy).
 
-Needs a teacher's maps, named by train_dataloader.dataset.teacher_maps; policy.fallback='area' does without, and is
-another method.
+Needs a teacher's maps of the training pictures, made by `mixpro-bench teacher-maps`; the environment variable
+MIXPRO_TEACHER_MAPS names the file.
 Blocks are whole tokens of the last stage (32 px).
 
 Command: bash tools/pretrain.sh configs/pretrain/in1k/pvt_v2/pvt_v2_b0_tokenmix-fixed.py 8
@@ -14,3 +14,4 @@ _base_ = "pvt_v2_b0_none.py"
 
 bench = dict(method="tokenmix", preset="tokenmix-fixed")
 model = dict(policy=dict(preset="tokenmix-fixed", patch=32))
+train_dataloader = dict(dataset=dict(teacher_maps="{{$MIXPRO_TEACHER_MAPS:data/imagenet/teacher-maps.safetensors}}"))

@@ -1,0 +1,105 @@
+"""Every config keeps to its protocol, and the protocols to the configs they follow."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from pathlib import Path
+
+import pytest
+
+from mixpro_bench.config import load_config, recipe_hash
+from mixpro_bench.errors import UserError
+from mixpro_bench.protocols import PROTOCOLS, deviations, global_batch, protocol_of, value_at
+
+pytestmark = pytest.mark.mm
+
+IN1K = Path(__file__).parents[2] / "configs/pretrain/in1k"
+loaded = functools.cache(load_config)
+
+
+def test_configs_keep_to_their_protocols(entry):
+    cfg = loaded(entry.file)
+    assert deviations(cfg) == []
+    assert {key: cfg.bench[key] for key in ("task", "backbone", "protocol", "version")} == {
+        key: getattr(entry, key) for key in ("task", "backbone", "protocol", "version")
+    }
+    if entry.task == "pretrain":
+        assert (cfg.bench.method, cfg.bench.preset) == (entry.method, entry.preset)
+        assert cfg.model.policy.preset == entry.preset
+
+
+@pytest.mark.parametrize("name", ["none", "smmix", "transmix-fixed", "tokenmix"])
+def test_methods_of_a_backbone_share_their_recipe(name):
+    first, other = (loaded(IN1K / f"deit/deit_tiny_p16_{n}.py") for n in ("mixpro", name))
+    assert recipe_hash(first) == recipe_hash(other)
+    assert recipe_hash(first) == recipe_hash(loaded(IN1K / "swin/swin_tiny_mixpro.py"))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("train_cfg.max_epochs", 299),
+        ("optim_wrapper.optimizer.lr", 5e-4),
+        ("optim_wrapper.clip_grad", dict(max_norm=5.0)),
+        ("param_scheduler", []),
+        ("model.backbone.drop_path_rate", 0.2),
+        ("model.policy.smoothing", 0.0),
+        ("train_dataloader.dataset.transform.re_prob", 0.0),
+        ("custom_hooks", [dict(type="mixpro_bench.MixProHook"), dict(type="EMAHook")]),
+    ],
+)
+def test_a_changed_number_is_told(key, value):
+    cfg = copy.deepcopy(loaded(IN1K / "deit/deit_tiny_p16_mixpro.py").to_dict())
+    *path, last = key.split(".")
+    place = value_at(cfg, ".".join(path)) if path else cfg
+    place[last] = value
+    told = deviations(cfg)
+    assert len(told) == 1
+    assert key in told[0]
+
+
+def test_the_global_batch_counts_processes_and_accumulation():
+    cfg = copy.deepcopy(loaded(IN1K / "deit/deit_tiny_p16_mixpro.py").to_dict())
+    assert deviations(cfg, world_size=8) == []
+    assert "the global batch is 512" in deviations(cfg, world_size=4)[0]
+    cfg["optim_wrapper"]["accumulative_counts"] = 2
+    assert global_batch(cfg, 4) == 1024
+    assert deviations(cfg, world_size=4) == []
+
+
+def test_unknown_protocols_are_refused():
+    with pytest.raises(UserError, match="in1k-300e has version 1"):
+        protocol_of(dict(protocol="in1k-300e", version=2))
+    with pytest.raises(UserError, match="none of ade20k"):
+        protocol_of(dict(protocol="in1k-300", version=1))
+    assert all(key == (p.name, p.version) and p.source for key, p in PROTOCOLS.items())
+
+
+@pytest.mark.parametrize(
+    ("protocol", "theirs"),
+    [
+        ("coco-maskrcnn-1x", "mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py"),
+        ("coco-maskrcnn-3x", "mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_ms-crop-3x_coco.py"),
+        (
+            "ade20k-upernet-160k",
+            "mmseg::swin/swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py",
+        ),
+        ("ade20k-upernet-80k", "mmseg::vit/vit_vit-b16_mln_upernet_8xb2-80k_ade20k-512x512.py"),
+    ],
+)
+def test_the_protocols_of_transfer_are_those_of_mmdet_and_mmseg(tmp_path, protocol, theirs):
+    """Their own config, given what this package adds on purpose, keeps to the protocol."""
+    from mmengine.config import Config
+
+    path = tmp_path / "theirs.py"
+    path.write_text(f'_base_ = "{theirs}"\n')
+    cfg = Config.fromfile(path).to_dict()
+    task = PROTOCOLS[protocol, 1].task
+    cfg["bench"] = dict(task=task, backbone="swin_tiny", protocol=protocol, version=1)
+    batch = cfg["train_dataloader"]["batch_size"] * 8
+    cfg["auto_scale_lr"] = dict(enable=True, base_batch_size=batch)
+    cfg["optim_wrapper"].update(constructor="mixpro_bench.ParamGroups", paramwise_cfg=None)
+    if theirs.startswith("mmseg::vit"):
+        cfg["model"]["backbone"]["drop_path_rate"] = 0.3  # a ViT's own
+    assert deviations(cfg, world_size=8) == []
