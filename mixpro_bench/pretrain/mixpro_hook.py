@@ -13,6 +13,7 @@ import torch
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+from mmengine.runner import IterBasedTrainLoop
 
 from mixpro_bench.errors import UserError
 from mixpro_bench.mixing.policy import MixPolicy, Place
@@ -78,6 +79,8 @@ class MixProHook(Hook):
         Raises:
             UserError: Naming the config key.
         """
+        if (self.start_epoch or self.off_last_epochs) and isinstance(runner.train_loop, IterBasedTrainLoop):
+            raise UserError("MixProHook start_epoch and off_last_epochs count epochs, but train_cfg counts iterations")
         model = _model(runner)
         own, given = getattr(model, "policy", None), self.policy
         if isinstance(own, MixPolicy):

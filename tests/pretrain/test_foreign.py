@@ -128,8 +128,8 @@ def run(tmp_path: Path, model: dict, hook: dict | None, dataset: str = "Somebody
                 randomness=dict(seed=0),
                 experiment_name=tmp_path.name,
                 default_hooks=dict(checkpoint=None),
-                **cfg,
             )
+            | cfg
         )
     )
     runner.train()
@@ -157,6 +157,29 @@ def test_data_without_an_order_are_looked_at_in_the_first_step(tmp_path: Path) -
     runner = run(tmp_path, VIT, dict(policy=dict(branches=[branch])), "SomebodysStream")
     assert runner.model.own_losses == 0
     assert "train/mix/lam_attention" in runner.message_hub.log_scalars
+
+
+def test_attention_is_read_under_autocast(tmp_path: Path) -> None:
+    branch = dict(mixer=dict(type="MaskMix", mask_patch=8), labeler=dict(type="PAL"))
+    amp = dict(type="mixpro_bench.AmpOptimWrapper", optimizer=dict(type="SGD", lr=0.01))
+    runner = run(tmp_path, VIT, dict(policy=dict(branches=[branch])), optim_wrapper=amp)
+    attention, area = (
+        runner.message_hub.get_scalar(f"train/mix/lam{name}").data[0] for name in ("_attention", "_area")
+    )
+    assert len(attention) == 8
+    assert ((attention > 0) & (attention <= 1)).all()
+    assert (attention != area).any()
+
+
+def test_epochs_mean_nothing_where_iterations_are_counted(tmp_path: Path) -> None:
+    hook = dict(policy=dict(preset="cutmix"), off_last_epochs=1)
+    with pytest.raises(UserError, match="counts iterations"):
+        run(tmp_path, VIT, hook, train_cfg=dict(by_epoch=False, max_iters=4))
+
+
+def test_iterations_are_counted_too(tmp_path: Path) -> None:
+    runner = run(tmp_path, VIT, dict(policy=dict(preset="cutmix")), train_cfg=dict(by_epoch=False, max_iters=3))
+    assert runner.model.own_losses == 0
 
 
 def test_the_look_at_the_data_leaves_the_run_alone(tmp_path: Path) -> None:
