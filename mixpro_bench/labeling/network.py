@@ -129,6 +129,7 @@ class Teacher:
         self.size = _pair(timm_kwargs.get("img_size", config["input_size"][-2:]))
         self.num_classes = int(model.num_classes)
         self.classes = None if classes is None else check_classes(classes, self.num_classes)
+        self._index = None if self.classes is None else torch.tensor(self.classes)
 
     def __deepcopy__(self, memo: dict) -> Teacher:
         """Share the network: an averaged copy of the student needs no second teacher."""
@@ -146,8 +147,9 @@ class Teacher:
         """
         self.model.to(images.device)
         logits = dense_logits(self.model, images).float()
-        if self.classes is not None:
-            logits = logits[:, torch.as_tensor(self.classes, device=logits.device)]
+        if self._index is not None:
+            self._index = self._index.to(logits.device)  # copied once, not in every step
+            logits = logits[:, self._index]
         return logits.softmax(dim=1)
 
     @torch.no_grad()

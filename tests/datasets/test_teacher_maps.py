@@ -275,3 +275,37 @@ def test_the_command_makes_maps_of_the_training_pictures(data, weights, teacher,
     assert "does not fit the teacher" in capsys.readouterr().err
     assert main([*words, str(tmp_path / "n.pth"), *sizes]) == 2
     assert "safetensors" in capsys.readouterr().err
+
+
+@pytest.mark.mm
+@pytest.mark.parametrize("transform", [TRAIN, dict(input_size=32, is_training=True, auto_augment="rand-m9-inc1")])
+@pytest.mark.parametrize("preset", ["tokenmix", "tokenmix-fixed"])
+def test_a_classifier_trains_on_batches_with_maps(data, maps, preset, transform):
+    from torch.utils.data import DataLoader, default_collate
+
+    from mixpro_bench.mixing.policy import Place
+    from mixpro_bench.registry import MODELS
+
+    torch.manual_seed(0)
+    model = MODELS.build(
+        dict(
+            type="mixpro_bench.MixClassifier",
+            backbone=dict(type="mixpro_bench.TimmBackbone", name="vit_tiny_patch16_224", num_classes=3, **SMALL),
+            policy=dict(preset=preset),
+            data_preprocessor=dict(type="BaseDataPreprocessor"),
+        )
+    ).train()
+    dataset = ImageFolder(str(data), "train", transform, teacher_maps=str(maps))
+    batch = next(iter(DataLoader(dataset, batch_size=12, num_workers=1, collate_fn=default_collate)))
+    assert ("teacher_warp" in batch) == ("auto_augment" in transform)
+    batch = model.data_preprocessor(batch, training=True)
+    seen = set()
+    for step in range(8):
+        model.place = Place(0, step)
+        losses = model(**batch, mode="loss")
+        losses["loss_cls"].backward()
+        assert torch.isfinite(losses["loss_cls"])
+        seen.add("mix/score" in losses)
+        if "mix/score" in losses:
+            assert float(losses["mix/area_stood_in"]) < 12
+    assert seen == {True, False}

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from mixpro_bench.backbones.contract import Output
+from mixpro_bench.datasets.teacher_maps import class_scores
 from mixpro_bench.labeling import TokenMixLabel
 from mixpro_bench.labeling.teacher import class_map, crop_map
 from mixpro_bench.labeling.tokenmix import normalise_map, released_target
@@ -113,3 +114,19 @@ def test_mix_label_and_losses(path):
         losses["loss_cls"].backward()
         close(losses["loss_cls"], data[f"loss_{loss}"])
         close(logits.grad, data[f"grad_logits_{loss}"])
+
+
+@pytest.mark.parametrize("path", fixtures("tokenmix_full_*.npz") + fixtures("tokenmix_label_*.npz"))
+def test_stored_maps_of_a_batch(path):
+    """The whole way of a stored map: own class on the CPU, as a data set hands it out, then the crop on the device."""
+    data = load(path)
+    size, side, batch, _, _, _, _, _ = data["cfg"].tolist()
+    stored = data["score_maps"]
+    labels = stored[:, 2, 0, 0, 5].long()
+    own = [class_scores(s[0].numpy(), s[1].numpy(), int(y)) for s, y in zip(stored, labels, strict=True)]
+    aux = {"teacher_map": torch.from_numpy(np.stack(own)), "teacher_crop": stored[:, 2, 0, 0, :4]}
+    label = TokenMixLabel(normalise=False, loss="bce", axes="swapped")
+    label.patch_size = size // side
+    maps = label.prepare(torch.zeros(batch, 3, size, size), labels, aux)["teacher"]
+    close(maps, data["label_map"][torch.arange(batch), labels])
+    close(normalise_map(maps), data["y1_nonmask"])
