@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ class ProgressHook(Hook):
     """Write ``progress.json`` into the work dir: at the start, while training, and when the phase changes.
 
     The file holds ``stage`` ('start', 'train', 'val' or 'done'), ``iter``, ``max_iters``, ``eta_s`` (seconds, null
-    while unknown), ``pid`` and ``updated`` (seconds since 1970). Other programs, such as the suite, read it.
+    while unknown), ``pid``, ``host`` and ``updated`` (seconds since 1970). Other programs, such as the suite, read it.
 
     Args:
         interval: Look at the clock every so many iterations.
@@ -85,6 +86,7 @@ class ProgressHook(Hook):
             "max_iters": max_iters,
             "eta_s": 0.0 if stage == "done" else eta,
             "pid": os.getpid(),
+            "host": socket.gethostname(),
             "updated": time.time(),
         }
         write_text_atomic(Path(runner.work_dir, PROGRESS_NAME), json.dumps(state), sync=False)

@@ -19,6 +19,7 @@ from mixpro_bench.leaderboard.write import print_tables, write_csv, write_markdo
 from mixpro_bench.suite.execute import Outcome, execute, last_line
 from mixpro_bench.suite.plan import Plan
 from mixpro_bench.suite.progress import Display, clock
+from mixpro_bench.suite.status import write_plan
 
 
 def run_suite(plan: Plan, root: str | Path, *, jobs: int | None = None, console: Console | None = None) -> int:
@@ -40,13 +41,14 @@ def run_suite(plan: Plan, root: str | Path, *, jobs: int | None = None, console:
     if jobs < 1:
         raise UserError(f"--jobs must be 1 or more, not {jobs}")
     with _locked(root), _interruptible(), Display(plan.runs, jobs, console) as display:
+        write_plan(plan, root)
         outcomes = execute(plan.runs, root, jobs=jobs, display=display)
     show_leaderboard(root, console)
     return report(outcomes, console)
 
 
 def dry_run(plan: Plan, console: Console | None = None) -> int:
-    """Say for each run what would be done."""
+    """Say for each run what would be done, and which data are missing."""
     console = console or Console()
     records = {run.name: run.record() for run in plan.runs}
     done: set[str] = set()
@@ -61,6 +63,8 @@ def dry_run(plan: Plan, console: Console | None = None) -> int:
                 done.add(run.name)
         console.print(escape(f"{run.name}: {text}"), highlight=False, soft_wrap=True)
     console.print(f"{len(plan.runs)} runs, {len(done)} of them done", highlight=False)
+    for sentence in plan.missing:
+        console.print(escape(f"missing: {sentence}"), highlight=False, soft_wrap=True)
     return 0
 
 
