@@ -21,5 +21,5 @@ def run(args: argparse.Namespace) -> int:
     from mixpro_bench.suite.main import dry_run, run_suite
     from mixpro_bench.suite.plan import build_plan
 
-    plan = build_plan(args.config, args.work_dir, args.only)
+    plan = build_plan(args.config, args.work_dir, args.only, dry=args.dry_run)
     return dry_run(plan) if args.dry_run else run_suite(plan, args.work_dir, jobs=args.jobs)

@@ -57,6 +57,7 @@ class Runner(EngineRunner):
       reseeded in each step, so a resumed run goes on as if it had never stopped.
     - A run that resumes does not initialise its weights: it needs no pretraining checkpoint any more.
     - Without a GPU, several processes talk through gloo.
+    - Learning rates scale (``auto_scale_lr``) with the global batch, accumulated steps included.
     - mmengine's hooks, loops and optimizer wrappers are replaced by this room's where it has one of that name.
     """
 
@@ -116,6 +117,13 @@ class Runner(EngineRunner):
         if isinstance(optim_wrapper, dict) and "optimizer" in optim_wrapper:
             optim_wrapper = _renamed({"type": "OptimWrapper", **optim_wrapper}, _WRAPPERS)
         return super().build_optim_wrapper(optim_wrapper)
+
+    def scale_lr(self, optim_wrapper: Any, auto_scale_lr: dict[str, Any] | None = None) -> None:
+        """Scale the learning rate with the global batch; mmengine leaves accumulated steps out of it."""
+        if auto_scale_lr and auto_scale_lr.get("enable", False):
+            accumulated = getattr(optim_wrapper, "_accumulative_counts", 1)
+            auto_scale_lr = {**auto_scale_lr, "base_batch_size": auto_scale_lr["base_batch_size"] / accumulated}
+        super().scale_lr(optim_wrapper, auto_scale_lr)
 
     def build_train_loop(self, loop: Any) -> Any:
         """Build the training loop, ours in place of mmengine's."""

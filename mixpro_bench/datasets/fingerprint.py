@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from mixpro_bench.datasets.archive import PACKED, find_split
 from mixpro_bench.datasets.settings import inner_dataset, resolve_root
 from mixpro_bench.errors import UserError
 
@@ -58,18 +59,20 @@ def check_data(cfg: Mapping[str, Any]) -> None:
     Raises:
         UserError: With the loader, the path and the way out.
     """
+    for sentence in missing_data(cfg):
+        raise UserError(
+            f"{sentence}: correct the data root in the config, or run 'mixpro-bench make-data' for the built-in data"
+        )
+
+
+def missing_data(cfg: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for every file or folder that a resolved config's loaders name and that is missing or empty."""
     for loader, _, paths in _sources(cfg):
         for path in paths:
             if not path.exists():
-                what = "does not exist"
+                yield f"{loader}.dataset names '{path}', which does not exist"
             elif path.is_dir() and not any(path.iterdir()):
-                what = "is empty"
-            else:
-                continue
-            raise UserError(
-                f"{loader}.dataset names '{path}', which {what}: correct the data root in the config, or run "
-                "'mixpro-bench make-data' for the built-in data"
-            )
+                yield f"{loader}.dataset names '{path}', which is empty"
 
 
 def _sources(cfg: Mapping[str, Any]) -> Iterator[tuple[str, Path, list[Path]]]:
@@ -81,8 +84,7 @@ def _sources(cfg: Mapping[str, Any]) -> Iterator[tuple[str, Path, list[Path]]]:
             continue
         base = Path(dataset.get("data_root") or dataset.get("root") or "")
         if "split" in dataset:
-            packed = base / f"{dataset['split']}.zip"
-            paths = [packed if packed.is_file() and not (base / dataset["split"]).is_dir() else base / dataset["split"]]
+            paths = [_split(base, dataset["split"])]
         else:
             parts = [dataset.get("ann_file"), *(dataset.get("data_prefix") or {}).values()]
             paths = [base / part for part in parts if part]
@@ -101,12 +103,20 @@ def _named(root: Path, section: Mapping[str, Any]) -> list[Path]:
         if isinstance(value, Mapping):
             paths += [root / value["ann"], root / value["images"]]
         elif isinstance(value, str):
-            paths.append(root / value if (root / value).is_dir() else root / f"{value}.zip")
+            paths.append(_split(root, value))
         else:
             paths += [root / part for part in value]
     if isinstance(section.get("classes"), str):
         paths.append(root / section["classes"])
     return paths
+
+
+def _split(root: Path, split: str) -> Path:
+    """Return a classification split's folder, zip or tar; the folder's name where none is there."""
+    try:
+        return find_split(root, split)
+    except UserError:
+        return root / split
 
 
 def _update(digest: Any, path: Path, root: Path) -> None:
@@ -122,7 +132,7 @@ def _update(digest: Any, path: Path, root: Path) -> None:
     elif path.suffix == ".safetensors":  # the header says what the tensors hold, which may be gigabytes
         with path.open("rb") as stream:
             digest.update(stream.read(int.from_bytes(stream.read(8), "little")))
-    elif path.suffix == ".zip":
+    elif path.suffix in PACKED:
         digest.update(f"{path.name}|{path.stat().st_size}\n".encode())
     else:
         digest.update(path.read_bytes())

@@ -34,40 +34,45 @@ SCRATCH = "scratch"
 
 @dataclass(frozen=True)
 class Plan:
-    """The runs of a suite, a pretraining before the transfers that need it."""
+    """The runs of a suite, a pretraining before the transfers that need it, and what data they lack."""
 
     name: str
     runs: tuple[Run, ...]
     jobs: int
+    missing: tuple[str, ...] = ()
 
 
-def build_plan(path: str | Path, root: str | Path, only: Sequence[str] = ()) -> Plan:
+def build_plan(path: str | Path, root: str | Path, only: Sequence[str] = (), *, dry: bool = False) -> Plan:
     """Read a suite config and resolve the config of each run.
 
     Args:
         path: The suite config. Paths in it are relative to it; ``{method}`` in the pretraining's stands for the method.
         root: Work dir of the suite.
         only: Patterns of runs (``det/mixpro/*``, or ``det`` for all of a task); what they need is done too.
+        dry: Nothing will be run: data that are not there are told in ``missing`` instead of refused, and none are made.
 
     Raises:
         UserError: If the suite config or one of its configs is wrong, or a pattern fits no run.
     """
     path, root = Path(path), Path(root).absolute()
     suite = read_suite(path)
-    prepare_data(suite.get("data"), path)
+    if not dry:
+        prepare_data(suite.get("data"), path)
+    data = _Data(dry)
     seeds = list(suite.get("seeds", [0]))
     runs = []
     for method in suite["methods"]:
-        make = _maker(suite, suite["pretrain"], path, root, "pretrain", method)
+        make = _maker(suite, suite["pretrain"], path, root, data, "pretrain", method)
         runs += [make(method, seed) for seed in seeds]
     for task, entry in suite["tasks"].items():
-        make = _maker(suite, entry, path, root, task)
+        make = _maker(suite, entry, path, root, data, task)
         runs += [make(m, seed, run_name("pretrain", m, seed)) for m in suite["methods"] for seed in seeds]
         if suite.get("scratch", False):
             runs += [make(SCRATCH, seed) for seed in seeds]
     # Pretrainings first, seed by seed, so that the first rows of the table are complete early.
     runs.sort(key=lambda run: (run.task != "pretrain", seeds.index(run.seed)))
-    return Plan(str(suite.get("name", path.stem)), tuple(_chosen(runs, only)), int(suite.get("jobs", 1)))
+    name, jobs = str(suite.get("name", path.stem)), int(suite.get("jobs", 1))
+    return Plan(name, tuple(_chosen(runs, only)), jobs, tuple(dict.fromkeys(data.missing)))
 
 
 def read_suite(path: Path) -> Config:
@@ -106,12 +111,40 @@ def read_suite(path: Path) -> Config:
     return suite
 
 
+class _Data:
+    """Fingerprints of the data of configs, each set read once, and what is missing if that is no reason to stop."""
+
+    def __init__(self, dry: bool) -> None:
+        self.dry = dry
+        self.missing: list[str] = []
+        self._known: dict[str, str] = {}
+
+    def apply(self, cfg: Config, task: str, setting: Any, source: Path, cache_dir: Path) -> tuple[Config, str | None]:
+        """Return the config with the suite's data in it, and their fingerprint; None if they are missing."""
+        from mixpro_bench.config import canonical_json
+        from mixpro_bench.datasets.fingerprint import LOADERS, fingerprint_config, missing_data
+
+        try:
+            cfg = apply_data(cfg, task, setting, source, cache_dir)
+        except UserError as error:
+            if not self.dry:
+                raise
+            self.missing.append(str(error))
+            return cfg, None
+        if self.dry and (found := list(missing_data(cfg))):
+            self.missing += [f"{task}: {sentence}" for sentence in found]
+            return cfg, None
+        key = canonical_json([(cfg.get(loader) or {}).get("dataset") for loader in LOADERS])
+        if key not in self._known:
+            self._known[key] = fingerprint_config(cfg)
+        return cfg, self._known[key]
+
+
 def _maker(
-    suite: Config, entry: Mapping[str, Any], path: Path, root: Path, task: str, method: str = ""
+    suite: Config, entry: Mapping[str, Any], path: Path, root: Path, data: _Data, task: str, method: str = ""
 ) -> Callable[..., Run]:
     """Resolve the config of an entry, and return a function that makes its runs."""
     from mixpro_bench.config import config_hash, load_config
-    from mixpro_bench.datasets.fingerprint import fingerprint_config
 
     if "config" not in entry or set(entry) - {"config", "options"}:
         raise UserError(f"suite config {path}: {task} must be dict(config=..., options={{...}}), not {dict(entry)!r}")
@@ -121,8 +154,8 @@ def _maker(
         raise UserError(
             f"suite config {path}: {entry['config']} has bench.task {told!r} and cannot be used as {task!r}"
         )
-    cfg = apply_data(cfg, task, suite.get("data"), path, root / "_data")
-    facts = {"config": config_hash(cfg), "data": fingerprint_config(cfg)}
+    cfg, seen = data.apply(cfg, task, suite.get("data"), path, root / "_data")
+    facts = {"config": config_hash(cfg), "data": seen}
     text = config_text(cfg)
 
     def make(method: str, seed: int, needs: str | None = None) -> Run:

@@ -49,14 +49,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is marked ``configs`` unless it is asked for."""
+    """Take all of this folder under ``-m configs``; leave out what has that mark if nothing is asked for."""
+    here = [item for item in items if Path(__file__).parent in item.path.parents]
     if "configs" in (config.option.markexpr or ""):
-        here = Path(__file__).parent
-        for item in items:
-            if here in item.path.parents:
-                item.add_marker(pytest.mark.configs)
+        for item in here:
+            item.add_marker(pytest.mark.configs)
         return
-    kept = [item for item in items if not item.get_closest_marker("configs")]
-    if len(kept) < len(items):
-        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("configs")])
-        items[:] = kept
+    left_out = [item for item in here if item.get_closest_marker("configs")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]

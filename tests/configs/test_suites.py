@@ -1,0 +1,35 @@
+"""The suites of the paper's scale can be planned before any data are there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mixpro_bench.cli.main import main
+
+pytestmark = pytest.mark.mm
+
+SUITES = Path(__file__).parents[2] / "configs/suites"
+VARIABLES = ("MIXPRO_IMAGENET", "MIXPRO_COCO", "MIXPRO_ADE20K", "MIXPRO_TEACHER_MAPS")
+
+
+@pytest.mark.parametrize("name", ["paper_deit", pytest.param("paper_swin", marks=pytest.mark.configs)])
+def test_a_plan_without_data(name, tmp_path, monkeypatch, capsys):
+    for variable in VARIABLES:
+        monkeypatch.setenv(variable, str(tmp_path / variable.lower()))
+    assert main(["suite", str(SUITES / f"{name}.py"), "--work-dir", str(tmp_path / "work"), "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    assert "pretrain/mixpro/seed2: to run" in told
+    assert "seg/tl-align/seed0: to run after pretrain/tl-align/seed0" in told
+    assert "78 runs, 0 of them done" in told
+    missing = [line for line in told.splitlines() if line.startswith("missing: ")]
+    assert all(any(variable.lower() in line for line in missing) for variable in VARIABLES)
+    assert len(missing) == len(set(missing)) == 11
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_suite_without_data_is_not_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MIXPRO_IMAGENET", str(tmp_path))
+    assert main(["suite", str(SUITES / "paper_deit.py"), "--work-dir", str(tmp_path / "work")]) == 2
+    assert "does not exist" in capsys.readouterr().err
