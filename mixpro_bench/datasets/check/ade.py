@@ -79,6 +79,7 @@ def _check_classes(
     path = class_file or next((root / name for name in ("classes.txt", ADE_LIST) if (root / name).is_file()), None)
     if path is None:
         return classes or DEFAULT_CLASSES
+    expected = classes or DEFAULT_CLASSES
     try:
         listed = _read_ade_list(path) if path.name == ADE_LIST else read_class_file(path)
         expected = classes or (len(listed.names) if told else DEFAULT_CLASSES)
@@ -91,10 +92,9 @@ def _check_classes(
             )
         else:
             check_values(listed, reduce_zero_label, path)
-        return expected
     except UserError as error:
         report.error("class-list", str(error))
-        return classes or DEFAULT_CLASSES
+    return expected
 
 
 def _read_ade_list(path: Path) -> ClassFile:

@@ -210,10 +210,10 @@ def _read_class_file(path: Path, found: tuple[str, ...]) -> list[str]:
     except (OSError, ValueError, TypeError, IndexError) as error:
         raise UserError(f"cannot read the class list '{path}' ({error}): correct --class-file") from error
     rows = [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    columns = [[row[column].rstrip(",") for row in rows if len(row) > column] for column in (0, 1)]
-    # Which column holds the folders shows by the folders; "0 n01440764 tench" numbers its lines.
+    columns = [[row[column].rstrip(",") for row in rows if len(row) > column] for column in (1, 0)]
+    # Which column holds the folders shows by the folders; a list such as "0 n01440764 tench" numbers its lines.
     listed = max(columns, key=lambda column: len(set(column) & set(found)))
-    if listed is columns[1] and all(row[0].isdigit() for row in rows if row):
+    if listed is columns[0] and all(row[0].isdigit() for row in rows if row):
         listed = [row[1].rstrip(",") for row in sorted((row for row in rows if len(row) > 1), key=lambda r: int(r[0]))]
     return listed
 

@@ -87,19 +87,19 @@ class Scanner:
             results = stack.enter_context(contextlib.closing(_looks(left, look, self.jobs)))
             if self.state:
                 stack.callback(self.state.commit)  # also when the check is interrupted
-            first = next(results, None)  # the processes are forked here, before the bar starts its thread
+            chunk = next(results, None)  # the processes are forked here, before the bar starts its thread
             bar = stack.enter_context(_bar(self.console, self.deep))
             task = bar.add_task(title, total=len(chosen), completed=len(seen))
-            while first is not None:
-                for name, result in first:
+            while chunk is not None:
+                for name, result in chunk:
                     seen[name] = result
                     if self.state and result.get("problem") is None:
                         self.state.put(keys[name], result)
-                bar.advance(task, len(first))
+                bar.advance(task, len(chunk))
                 if self.state and time.monotonic() - last > COMMIT_EVERY:
                     self.state.commit()
                     last = time.monotonic()
-                first = next(results, None)
+                chunk = next(results, None)
         return {name: seen[name] for name in chosen}
 
 
