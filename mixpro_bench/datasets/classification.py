@@ -1,4 +1,4 @@
-"""Image classification in ImageNet's layout: one folder per class, or one zip per split."""
+"""Image classification in ImageNet's layout: one folder per class, or one zip or tar per split."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mixpro_bench.registry import DATASETS
 
 @DATASETS.register_module()
 class ImageFolder(Dataset):
-    """``root/split/<class>/**.jpg``, or the same packed as ``root/split.zip``; classes are the sorted folder names.
+    """``root/split/<class>/**.jpg``, or that packed as ``split.zip`` or ``split.tar``; classes are the sorted folders.
 
     A sample is ``dict(inputs=float32 (3, H, W) normalised, label=int, index=int)``. With ``teacher_maps`` it also has
     ``teacher_map``, float32 (h, w), the map of the sample's own class in the picture, mirrored as the image is;
