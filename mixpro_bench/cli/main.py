@@ -16,6 +16,8 @@ COMMANDS = {
     "pretrain": ("pretrain", "pretrain a backbone with a mixing method"),
     "transfer": ("transfer", "train a detector or a segmenter on pretrained weights"),
     "suite": ("suite", "run every pretraining and transfer of a suite and end with the leaderboard"),
+    "status": ("status", "show what is done, running, failed and waiting in a work dir"),
+    "evaluate": ("evaluate", "evaluate a finished run again, keep its predictions, draw some of them"),
     "leaderboard": ("leaderboard", "turn a folder of Records into tables"),
     "methods": ("methods", "list every mixing method, label method and preset with its source"),
     "browse": ("browse", "draw what a config mixes: images, mask, importance and labels"),

@@ -166,7 +166,7 @@ def _status(name: str, folder: Path, suite_lives: bool) -> RunStatus:
     now, updated = time.time(), float(progress.get("updated") or 0)
     # Progress from before the last start is an earlier session's.
     fresh = updated >= (begun or 0) - 1
-    common = {key: progress.get(key) for key in ("stage", "iter", "max_iters")}
+    common: dict[str, Any] = {key: progress.get(key) for key in ("stage", "iter", "max_iters")}
     if progress and fresh and progress.get("stage") != "done" and is_alive(progress):
         eta = progress.get("eta_s")
         where = progress.get("host", "")

@@ -135,7 +135,7 @@ def card_of(path: str | os.PathLike[str], content: Mapping | None = None, record
         file=path.name,
         sha256=sha256_file(path),
         format="safetensors" if path.suffix == ".safetensors" else "mixpro_bench",
-        weights="raw and ema" if both else kind,
+        weights="raw and ema" if both else kind,  # type: ignore[arg-type]
         metrics=record.metrics if record else {},
         parameters=sum(t.numel() for name, t in tensors.items() if name.startswith(("backbone.", "module.backbone.")))
         or None,
@@ -202,8 +202,8 @@ def _literal(node: ast.expr) -> Any:
         pairs = [(_literal(key), _literal(value)) for key, value in zip(node.keys, node.values, strict=True) if key]
         return {key: value for key, value in pairs if _NO_LITERAL is not key and _NO_LITERAL is not value}
     if isinstance(node, (ast.List, ast.Tuple)):
-        values = [value for item in node.elts if (value := _literal(item)) is not _NO_LITERAL]
-        return tuple(values) if isinstance(node, ast.Tuple) else values
+        items = [value for item in node.elts if (value := _literal(item)) is not _NO_LITERAL]
+        return tuple(items) if isinstance(node, ast.Tuple) else items
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError):

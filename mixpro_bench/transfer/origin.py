@@ -98,7 +98,9 @@ def origin_of(checkpoint: Mapping) -> Origin | None:
         return None
     names = next((checkpoint[key] for key in RAW_KEYS if isinstance(checkpoint.get(key), Mapping)), checkpoint)
     names = {str(name).removeprefix("module."): None for name in names}
-    args = next((checkpoint[key] for key in ("args", "config") if isinstance(checkpoint.get(key), Mapping)), {})
+    args: Mapping = next(
+        (checkpoint[key] for key in ("args", "config") if isinstance(checkpoint.get(key), Mapping)), {}
+    )
     return next((origin for origin in ORIGINS if origin.wrote(args, names)), None)
 
 
