@@ -301,10 +301,10 @@ _add(_ade20k("ade20k-upernet-8k", 8000, "ade20k-upernet-160k, shorter", claims=F
 _SHORT = {"optim_wrapper.clip_grad": dict(max_norm=5.0), "optim_wrapper.optimizer.lr": 1e-3}
 for _name, _task, _batch, _length in (
     ("digits-cls", "pretrain", 32, _epochs(10)),
-    ("digits-det", "det", 8, {"train_cfg.max_iters": 120}),
-    ("digits-seg", "seg", 8, {"train_cfg.max_iters": 120}),
+    ("digits-det", "det", 8, {"train_cfg.max_iters": 160}),
+    ("digits-seg", "seg", 8, {"train_cfg.max_iters": 160}),
     ("small-cls", "pretrain", 64, _epochs(10)),
-    ("small-det", "det", 8, {"train_cfg.max_iters": 120}),
-    ("small-seg", "seg", 8, {"train_cfg.max_iters": 120}),
+    ("small-det", "det", 8, {"train_cfg.max_iters": 160}),
+    ("small-seg", "seg", 8, {"train_cfg.max_iters": 160}),
 ):
     _add(Protocol(_name, 1, _task, _batch, {**_SHORT, **_length}, "this package: a demo", claims=False))

@@ -46,6 +46,7 @@ tasks = dict(
     det=dict(config="{root}/configs/transfer/det/mask-rcnn_vit-digits_digits.py", options={{**short, **{det}}}),
     seg=dict(config="{root}/configs/transfer/seg/upernet_vit-digits_digits.py", options={{**short, **{seg}}}),
 )
+del short
 """
 
 

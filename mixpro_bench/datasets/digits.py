@@ -27,6 +27,11 @@ COUNTS = {"cls": (4000, 1000), "det": (600, 150), "seg": (600, 150)}
 
 SIDES = {"cls": 32, "det": 96, "seg": 96}
 """Picture sides in pixels."""
+CROWDS = {"det": ((2, 4), (24, 44)), "seg": ((6, 9), (22, 34))}
+"""Least and largest number of digits in a scene, and least and largest side of a digit in pixels.
+
+Scenes for segmentation are crowded: every pixel needs the digit's identity, and a minute of training sees few scenes.
+"""
 
 _WRITERS = {"cls": write_classification, "det": write_detection, "seg": write_segmentation}
 
@@ -116,4 +121,4 @@ def _scenes(seed: int, split: str, kind: str, glyphs: Glyphs, count: int) -> Ite
         if kind == "cls":
             yield make_scene(seed, split, kind, index, glyphs, SIDES[kind], (1, 1), (22, 32), label=index % 10)
         else:
-            yield make_scene(seed, split, kind, index, glyphs, SIDES[kind], (2, 4), (24, 44))
+            yield make_scene(seed, split, kind, index, glyphs, SIDES[kind], *CROWDS[kind])

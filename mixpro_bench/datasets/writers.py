@@ -37,8 +37,7 @@ def write_classification(root: Path, split: str, scenes: Iterable[Scene]) -> str
 def write_segmentation(root: Path, split: str, scenes: Iterable[Scene]) -> str:
     """Write ``root/{images,annotations}/{training,validation}``; return the sha256 of names and pixels.
 
-    Mask values: 0 background, 1..10 the digits 0..9. Background is a class of its own (``reduce_zero_label=False``):
-    with it ignored, a model that calls every pixel a digit would lose nothing.
+    Mask values: 0 background, which the configs leave out as unlabelled (``reduce_zero_label=True``), 1..10 the digits.
     """
     content = hashlib.sha256()
     for number, scene in enumerate(scenes):

@@ -3,7 +3,7 @@
 _base_ = "upernet.py"
 
 channels = 64
-num_classes = 11  # background and ten digits
+num_classes = 10
 norm_cfg = dict(type="GN", num_groups=16)
 
 model = dict(

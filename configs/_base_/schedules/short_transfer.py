@@ -1,6 +1,6 @@
-"""Short transfer (protocols digits-det, digits-seg, small-det, small-seg, version 1): 120 steps of AdamW, a cosine."""
+"""Short transfer (protocols digits-det, digits-seg, small-det, small-seg, version 1): 160 steps of AdamW, a cosine."""
 
-max_iters = 120
+max_iters = 160
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=max_iters, val_interval=max_iters)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")

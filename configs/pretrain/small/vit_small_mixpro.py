@@ -1,4 +1,4 @@
-"""Pretraining on photographs of 64 pixels with MixPro (MaskMix and PAL, Mixup and CutMix on the other half of the steps).
+"""Pretraining on photographs of 64 pixels with MixPro (MaskMix and PAL; Mixup and CutMix on the other steps).
 
 Command: mixpro-bench suite configs/suites/real_small.py --work-dir work_dirs/real_small
 """
