@@ -91,8 +91,12 @@ def config_hash(cfg: Mapping[str, Any]) -> str:
     return _sha256({key: value for key, value in _plain(cfg).items() if key not in _PLACE})
 
 
-def recipe_hash(cfg: Mapping[str, Any]) -> str:
+def recipe_hash(cfg: Mapping[str, Any], world_size: int = 1) -> str:
     """Return the SHA-256 of a recipe: the config minus method, backbone, seed and paths. Only equal recipes are ranked.
+
+    Args:
+        cfg: Resolved config.
+        world_size: Number of processes; the recipe holds the global batch of training, however it is divided.
 
     Examples:
         >>> a = {"train_cfg": {"max_iters": 5}, "bench": {"task": "det", "method": "mixpro"}, "randomness": {"seed": 1}}
@@ -101,8 +105,17 @@ def recipe_hash(cfg: Mapping[str, Any]) -> str:
         True
         >>> recipe_hash(a) == recipe_hash({**b, "train_cfg": {"max_iters": 6}})
         False
+        >>> one_process, two_processes = ({"train_dataloader": {"batch_size": size}} for size in (8, 4))
+        >>> recipe_hash(one_process) == recipe_hash(two_processes, world_size=2)
+        True
     """
     plain = _plain(cfg)
+    loader, wrapper = plain.get("train_dataloader"), plain.get("optim_wrapper")
+    if isinstance(loader, dict) and "batch_size" in loader:
+        steps = wrapper.pop("accumulative_counts", 1) if isinstance(wrapper, dict) else 1
+        loader["batch_size"] *= world_size * steps
+        if not wrapper:
+            plain.pop("optim_wrapper", None)
     bench = {key: value for key, value in (plain.pop("bench", None) or {}).items() if key in _BENCH_RECIPE}
     return _sha256({"bench": bench, "recipe": _recipe(plain)})
 

@@ -41,9 +41,7 @@ TRANSFORMS = _child("transform", ENGINE_TRANSFORMS, "datasets")
 METRICS = _child("metric", ENGINE_METRICS, "pretrain", "transfer")
 MODEL_WRAPPERS = _child("model wrapper", ENGINE_MODEL_WRAPPERS, "compat.registered")
 OPTIM_WRAPPERS = _child("optimizer wrapper", ENGINE_OPTIM_WRAPPERS, "compat.registered")
-OPTIM_WRAPPER_CONSTRUCTORS = _child(
-    "optimizer wrapper constructor", ENGINE_OPTIM_WRAPPER_CONSTRUCTORS, "transfer"
-)
+OPTIM_WRAPPER_CONSTRUCTORS = _child("optimizer wrapper constructor", ENGINE_OPTIM_WRAPPER_CONSTRUCTORS, "transfer")
 # Empty, but mmengine warns about a scope that lacks them.
 OPTIMIZERS = _child("optimizer", ENGINE_OPTIMIZERS)
 PARAM_SCHEDULERS = _child("parameter scheduler", ENGINE_PARAM_SCHEDULERS)

@@ -272,7 +272,7 @@ class Runner(EngineRunner):
                 **self.cfg.get("bench", {}),
                 "seed": self.seed,
                 "config_sha256": self.config_sha256,
-                "recipe_hash": recipe_hash(self.cfg),
+                "recipe_hash": recipe_hash(self.cfg, self.world_size),
                 "package_version": __version__,
             },
         )

@@ -146,7 +146,7 @@ class RecordHook(Hook):
             "method": method,
             "backbone": upstream.get("backbone") or bench["backbone"],
             "protocol": {"name": bench["protocol"], "version": bench["version"]},
-            "recipe_hash": _hash_of(runner, "recipe_hash"),
+            "recipe_hash": _hash_of(runner, "recipe_hash", runner.world_size),
             "pretrain_seed": runner.seed if pretraining else upstream.get("seed"),
             "seed": runner.seed,
             "metrics": self._metrics,
@@ -248,7 +248,7 @@ def _data_fingerprint(runner: Any) -> str | None:
     return None if fingerprint == hashlib.sha256().hexdigest() else fingerprint
 
 
-def _hash_of(runner: Any, kind: str) -> str:
+def _hash_of(runner: Any, kind: str, *arguments: int) -> str:
     from mixpro_bench import config
 
-    return str(getattr(config, kind)(runner.cfg))
+    return str(getattr(config, kind)(runner.cfg, *arguments))

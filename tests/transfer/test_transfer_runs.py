@@ -167,4 +167,3 @@ def test_script_names_the_reason_on_its_last_line(script, tmp_path):
     assert done.returncode == 2, done.stdout
     assert f"{random} is not a checkpoint" in done.stdout.splitlines()[-1]
     assert [path.name for path in tmp_path.iterdir()] == ["random.pth"]
-
