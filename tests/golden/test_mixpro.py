@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from recorded import close, fixtures, load, same
 
 from mixpro_bench.backbones.contract import Need, Output
 from mixpro_bench.backbones.timm import TimmBackbone
@@ -17,29 +15,9 @@ from mixpro_bench.labeling.pal import progressive_factor, progressive_lambda
 from mixpro_bench.mixing import MaskMix
 from mixpro_bench.mixing.maskmix import MaskMixDraws, grid_side, kept_cells
 
-FOLDER = Path(os.environ.get("MIXPRO_GOLDEN") or Path(__file__).parent)
-CLOSE = dict(rtol=1e-5, atol=1e-5)
-
-
-def fixtures(pattern: str) -> list:
-    return [pytest.param(path, id=path.stem) for path in sorted(FOLDER.glob(pattern))]
-
-
-def load(path: Path) -> dict[str, torch.Tensor]:
-    with np.load(path) as arrays:
-        return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
-
 
 def long(x: torch.Tensor) -> torch.Tensor:
     return x.long()
-
-
-def same(ours: torch.Tensor, recorded: torch.Tensor) -> None:
-    assert torch.equal(ours, recorded.to(ours.dtype))
-
-
-def close(ours: torch.Tensor, recorded: torch.Tensor, **tolerance: float) -> None:
-    torch.testing.assert_close(ours.detach(), recorded.to(ours.dtype), **(tolerance or CLOSE))
 
 
 def draws_of(data: dict[str, torch.Tensor]) -> MaskMixDraws:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from recorded import close, fixtures, load, same
 
 from mixpro_bench.backbones.contract import Output
 from mixpro_bench.datasets.teacher_maps import class_scores
@@ -16,26 +14,6 @@ from mixpro_bench.labeling.teacher import class_map, crop_map
 from mixpro_bench.labeling.tokenmix import normalise_map, released_target
 from mixpro_bench.mixing import TokenMix
 from mixpro_bench.mixing.tokenmix import TokenMixDraws, block_mask, random_mask, taken_tokens
-
-FOLDER = Path(os.environ.get("MIXPRO_GOLDEN") or Path(__file__).parent)
-CLOSE = dict(rtol=1e-5, atol=1e-5)
-
-
-def fixtures(pattern: str) -> list:
-    return [pytest.param(path, id=path.stem) for path in sorted(FOLDER.glob(pattern))]
-
-
-def load(path: Path) -> dict[str, torch.Tensor]:
-    with np.load(path) as arrays:
-        return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
-
-
-def same(ours: torch.Tensor, recorded: torch.Tensor) -> None:
-    assert torch.equal(ours, recorded.to(ours.dtype))
-
-
-def close(ours: torch.Tensor, recorded: torch.Tensor, **tolerance: float) -> None:
-    torch.testing.assert_close(ours.detach(), recorded.to(ours.dtype), **(tolerance or CLOSE))
 
 
 def replayed(kinds: torch.Tensor, low: torch.Tensor, high: torch.Tensor, values: torch.Tensor):
