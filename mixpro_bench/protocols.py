@@ -301,7 +301,7 @@ _add(_ade20k("ade20k-upernet-8k", 8000, "ade20k-upernet-160k, shorter", claims=F
 _SHORT = {"optim_wrapper.clip_grad": dict(max_norm=5.0), "optim_wrapper.optimizer.lr": 1e-3}
 for _name, _task, _batch, _length in (
     ("digits-cls", "pretrain", 32, _epochs(10)),
-    ("digits-det", "det", 8, {"train_cfg.max_iters": 160}),
+    ("digits-det", "det", 8, {"train_cfg.max_iters": 100}),
     ("digits-seg", "seg", 8, {"train_cfg.max_iters": 160}),
     ("small-cls", "pretrain", 64, _epochs(10)),
     ("small-det", "det", 8, {"train_cfg.max_iters": 160}),

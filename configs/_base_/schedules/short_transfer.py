@@ -1,4 +1,4 @@
-"""Short transfer (protocols digits-det, digits-seg, small-det, small-seg, version 1): 160 steps of AdamW, a cosine."""
+"""Short transfer (protocols digits-seg, small-det, small-seg, version 1): 160 steps of AdamW, a cosine."""
 
 max_iters = 160
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=max_iters, val_interval=max_iters)
