@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from datetime import datetime, timezone
@@ -98,6 +99,18 @@ class Provenance(_Part):
     load_audit: LoadAudit | None = None
 
 
+class Model(_Part):
+    """The size of what was trained, head and all.
+
+    Attributes:
+        parameters: Number of trained parameters.
+        macs: Multiply-accumulates of one forward pass on one image of the protocol's size.
+    """
+
+    parameters: NonNegativeInt | None = None
+    macs: Cost | None = None
+
+
 class Record(_Part):
     """One finished run.
 
@@ -113,6 +126,7 @@ class Record(_Part):
         metrics: Raw metric keys of the evaluator and their values, of the last checkpoint; finite numbers only.
         cost: What the run cost.
         provenance: Where the result came from.
+        model: Size of the model, if it was counted.
         created: When the Record was made, with time zone.
     """
 
@@ -127,6 +141,7 @@ class Record(_Part):
     metrics: dict[str, FiniteFloat]
     cost: RunCost
     provenance: Provenance = Field(default_factory=Provenance)
+    model: Model | None = None
     created: datetime = Field(default_factory=lambda: datetime.now(timezone.utc))
 
 
@@ -179,6 +194,11 @@ def write_record(record: Record, path: str | os.PathLike[str]) -> Path:
     # Validated once more, because a dict inside a model can be changed without the model noticing.
     checked = record_from(record.model_dump(), f"the Record for {path}")
     return write_text_atomic(path, checked.model_dump_json(indent=2) + "\n")
+
+
+def record_id(record: Record) -> str:
+    """Return what names a Record: 16 hexadecimal digits of its content's SHA-256, the same wherever its file lies."""
+    return hashlib.sha256(record.model_dump_json().encode()).hexdigest()[:16]
 
 
 def json_schema() -> dict[str, Any]:

@@ -13,7 +13,7 @@ from itertools import zip_longest
 
 from mixpro_bench.leaderboard.metrics import METRICS, RANKING, STAGES
 from mixpro_bench.leaderboard.record import Record
-from mixpro_bench.leaderboard.statistics import Summary, summarize, unit_of
+from mixpro_bench.leaderboard.statistics import Gain, Summary, summarize, unit_of
 
 MEANINGS = {
     "dirty": "the code had changes that are in no commit",
@@ -67,23 +67,43 @@ class Row:
         cells: Number cells by column key; a key is absent where nothing was measured.
         n: Pretraining seeds behind the row (the most of any cell).
         marks: What a reader must know about the row.
+        backbone: Name of the backbone.
+        method: Name of the method.
+        preset: Name of its preset.
+        gains: Paired difference to the baseline by column key; a key is absent where there is nothing to compare.
+        records: The Records behind the row.
     """
 
     texts: dict[str, str]
     cells: dict[str, Summary]
     n: int
     marks: tuple[str, ...] = ()
+    backbone: str = ""
+    method: str = ""
+    preset: str = ""
+    gains: dict[str, Gain] = field(default_factory=dict)
+    records: tuple[Record, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows that may be compared, and the conditions they share."""
+    """Rows that may be compared, and the conditions they share.
+
+    Attributes:
+        title: The protocols.
+        conditions: One per stage.
+        columns: The columns that hold anything.
+        rows: Ordered by backbone, then by what transfers best.
+        notes: Remarks for people.
+        baseline: Method that the gains are measured against.
+    """
 
     title: str
     conditions: tuple[Conditions, ...]
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    baseline: str | None = None
 
 
 def format_cell(row: Row, column: Column) -> str:
@@ -229,7 +249,16 @@ def _row(records: Sequence[Record]) -> Row:
         "load": _load_mark(records),
         "marks": "; ".join(_marks(records)),
     }
-    return Row(texts, cells, n, tuple(_marks(records)))
+    return Row(
+        texts,
+        cells,
+        n,
+        tuple(_marks(records)),
+        first.backbone,
+        first.method.name,
+        first.method.preset,
+        records=tuple(records),
+    )
 
 
 def _put(cells: dict[str, Summary], key: str, summary: Summary | None) -> None:
