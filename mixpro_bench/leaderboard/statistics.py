@@ -10,14 +10,14 @@ import math
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from statistics import fmean
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from mixpro_bench.leaderboard.record import Record
 
 ALPHA = 0.05
-POWER = 0.8
 
 
 @dataclass(frozen=True)
@@ -41,28 +41,6 @@ class Summary:
     low: float | None = None
     high: float | None = None
     units: Mapping[Hashable, float] = field(default_factory=dict, repr=False, compare=False)
-
-
-@dataclass(frozen=True)
-class Gain:
-    """A paired difference to a baseline over the units both have.
-
-    Attributes:
-        effect: Mean of the differences, row minus baseline.
-        n: Number of common units.
-        low: Lower end of the 95 % t-interval of the effect, None for a single unit.
-        high: Upper end.
-        p: Two-sided p-value of the paired t-test, corrected for the number of comparisons by Holm's method.
-        detectable: Smallest effect that a paired t-test at 5 % would have found with probability 0.8, given as many
-            units and differences as scattered as these.
-    """
-
-    effect: float
-    n: int
-    low: float | None = None
-    high: float | None = None
-    p: float | None = None
-    detectable: float | None = None
 
 
 def unit_of(record: Record) -> Hashable:
@@ -92,21 +70,20 @@ def summarize(values: Iterable[tuple[Hashable, float]]) -> Summary | None:
         units.setdefault(unit, []).append(float(value))
     if not units:
         return None
-    by_unit = {unit: float(np.mean(runs)) for unit, runs in units.items()}
-    means = np.array(list(by_unit.values()))
-    mean, runs = float(np.mean(means)), sum(map(len, units.values()))
-    if len(means) == 1:
+    by_unit = {unit: fmean(runs) for unit, runs in units.items()}
+    mean, runs = fmean(by_unit.values()), sum(map(len, units.values()))
+    if len(by_unit) == 1:
         return Summary(mean, None, 1, runs, units=by_unit)
-    sd = float(np.std(means, ddof=1))
-    half = _half_width(sd, len(means))
-    return Summary(mean, sd, len(means), runs, mean - half, mean + half, by_unit)
+    sd = float(np.std(list(by_unit.values()), ddof=1))
+    half = half_width(sd, len(by_unit))
+    return Summary(mean, sd, len(by_unit), runs, mean - half, mean + half, by_unit)
 
 
-def _half_width(sd: float, n: int) -> float:
-    """Return half the 95 % t-interval of a mean of ``n`` values."""
+def half_width(sd: float, n: int) -> float:
+    """Return half the 95 % t-interval of the mean of ``n`` values with standard deviation ``sd``."""
     return _t_quantile(n - 1) * sd / math.sqrt(n)
 
 
 @cache
 def _t_quantile(df: int) -> float:
-    return float(stats.t.ppf(1 - ALPHA / 2, df))
+    return float(special.stdtrit(df, 1 - ALPHA / 2))

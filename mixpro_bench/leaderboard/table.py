@@ -11,9 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
+from mixpro_bench.leaderboard.comparison import Gain
 from mixpro_bench.leaderboard.metrics import METRICS, RANKING, STAGES
 from mixpro_bench.leaderboard.record import Record
-from mixpro_bench.leaderboard.statistics import Gain, Summary, summarize, unit_of
+from mixpro_bench.leaderboard.statistics import Summary, summarize, unit_of
 
 MEANINGS = {
     "dirty": "the code had changes that are in no commit",

@@ -1,0 +1,95 @@
+"""Methods against a baseline: paired over pretraining seeds, corrected for many comparisons, with what could be seen.
+
+The t distributions, central and not, come from SciPy, Holm's correction from statsmodels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+from scipy import special
+
+from mixpro_bench.leaderboard.statistics import ALPHA, half_width
+
+POWER = 0.8
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A paired difference to a baseline over the units both have.
+
+    Attributes:
+        effect: Mean of the differences, row minus baseline.
+        n: Number of common units.
+        low: Lower end of the 95 % t-interval of the effect, None for a single unit.
+        high: Upper end.
+        p: Two-sided p-value of the paired t-test; None where it cannot be tested: a single unit, or differences
+            without any scatter.
+        detectable: Smallest effect that a paired t-test at 5 % would have found with probability 0.8, given as many
+            units and differences as scattered as these.
+    """
+
+    effect: float
+    n: int
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    detectable: float | None = None
+
+
+def compare(units: Mapping[Hashable, float], baseline: Mapping[Hashable, float]) -> Gain | None:
+    """Compare a method with a baseline over the units that both have.
+
+    Args:
+        units: Value of the method by unit.
+        baseline: The same of the baseline.
+
+    Returns:
+        The gain with its uncorrected p-value, None without a common unit.
+    """
+    common = [unit for unit in units if unit in baseline]
+    if not common:
+        return None
+    differences = np.array([units[unit] - baseline[unit] for unit in common])
+    effect, n = float(np.mean(differences)), len(common)
+    if n == 1:
+        return Gain(effect, 1)
+    sd = float(np.std(differences, ddof=1))
+    half = half_width(sd, n)
+    # Equal differences leave a spread of a few rounding errors, which is none.
+    scale = max(abs(value) for unit in common for value in (units[unit], baseline[unit]))
+    p = None
+    if sd > 1e-12 * scale:
+        p = float(2 * special.stdtr(n - 1, -abs(effect) / (sd / math.sqrt(n))))
+    return Gain(effect, n, effect - half, effect + half, p, detectable_effect(n) * sd)
+
+
+def correct(gains: Sequence[Gain]) -> list[Gain]:
+    """Replace the p-values of one family of comparisons by Holm's; a gain without one is no test and not counted."""
+    tested = [gain.p for gain in gains if gain.p is not None]
+    if not tested:
+        return list(gains)
+    from statsmodels.stats.multitest import multipletests
+
+    corrected = iter(multipletests(tested, alpha=ALPHA, method="holm")[1])
+    return [gain if gain.p is None else replace(gain, p=float(next(corrected))) for gain in gains]
+
+
+@cache
+def detectable_effect(n: int) -> float:
+    """Return the smallest effect, in standard deviations of the differences, that ``n`` pairs show with power 0.8."""
+    from scipy.optimize import brentq
+
+    df = n - 1
+    critical = float(special.stdtrit(df, 1 - ALPHA / 2))
+
+    def lack(shift: float) -> float:
+        # The lower tail as an upper one, and none (below 1e-15) far out: there SciPy's non-central t is NaN.
+        lower = 1 - special.nctdtr(df, -shift, critical) if shift < 8 else 0.0
+        return float(1 - special.nctdtr(df, shift, critical) + lower) - POWER
+
+    return float(brentq(lack, 0.1, 2 * critical + 2, xtol=1e-12)) / math.sqrt(n)
