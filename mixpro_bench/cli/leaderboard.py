@@ -11,6 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dir", help="folder whose Records are shown, with all folders below")
     parser.add_argument("--markdown", metavar="FILE", help="also write the tables as Markdown")
     parser.add_argument("--csv", metavar="FILE", help="also write the tables as CSV, one line per row")
+    parser.add_argument("--html", metavar="DIR", help="also write the tables as a page, DIR/index.html")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -27,4 +28,8 @@ def run(args: argparse.Namespace) -> int:
     for path, write in ((args.markdown, write_markdown), (args.csv, write_csv)):
         if path:
             print(f"written: {write(tables, path)}")
+    if args.html:
+        from mixpro_bench.leaderboard.page import write_html
+
+        print(f"written: {write_html(tables, (record for _, record in index.records), args.html)}")
     return 0
