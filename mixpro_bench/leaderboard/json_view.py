@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from mixpro_bench.files import write_text_atomic
+from mixpro_bench.leaderboard.model import Row, Table
 from mixpro_bench.leaderboard.record import Record, record_id
-from mixpro_bench.leaderboard.table import Row, Table
 
 
 def to_json(tables: Sequence[Table], records: Iterable[Record]) -> dict[str, Any]:
@@ -21,10 +22,10 @@ def to_json(tables: Sequence[Table], records: Iterable[Record]) -> dict[str, Any
         records: The Records themselves; a row names its own by `mixpro_bench.leaderboard.record.record_id`.
 
     Returns:
-        ``{"tables": [{"title", "baseline", "conditions", "columns", "rows", "notes"}], "records": {id: Record}}`` of
-        primitives. A row's ``texts`` are its text cells by column key, its ``cells`` its numbers: ``mean``, ``sd``,
-        ``low`` and ``high`` (the 95 % interval), ``n``, and against the baseline ``gain``, ``gain_low``,
-        ``gain_high``, ``gain_n``, ``p`` (corrected) and ``detectable``; each None where it is not known.
+        ``{"tables": [{"title", "baseline", "ranked", "conditions", "columns", "rows", "notes"}], "records": {id:
+        Record}}`` of primitives. A row's ``texts`` are its text cells by column key, its ``cells`` its numbers:
+        ``mean``, ``sd``, ``low`` and ``high`` (the 95 % interval), ``n``, and against the baseline ``gain``,
+        ``gain_low``, ``gain_high``, ``gain_n``, ``p`` (corrected) and ``detectable``; each None where not known.
     """
     return {
         "tables": [_table(table, number) for number, table in enumerate(tables, 1)],
@@ -42,10 +43,12 @@ def _table(table: Table, number: int) -> dict[str, Any]:
     return {
         "title": table.title,
         "baseline": table.baseline,
+        "ranked": table.ranked,
         "conditions": [str(condition) for condition in table.conditions],
         "columns": [
             {"key": c.key, "title": c.title, "kind": c.kind, "decimals": c.decimals, "detail": c.detail}
             for c in table.columns
+            if c.kind != "gain"  # the gains are parts of the cells
         ],
         "rows": [_row(row, f"t{number}-r{place}") for place, row in enumerate(table.rows, 1)],
         "notes": list(table.notes),
@@ -59,6 +62,7 @@ def _row(row: Row, name: str) -> dict[str, Any]:
         "method": row.method,
         "preset": row.preset,
         "n": row.n,
+        "rank": asdict(row.rank) if row.rank else None,
         "texts": dict(row.texts),
         "cells": {key: _cell(row, key) for key in row.cells},
         "marks": list(row.marks),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Hashable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any
@@ -199,6 +200,24 @@ def write_record(record: Record, path: str | os.PathLike[str]) -> Path:
 def record_id(record: Record) -> str:
     """Return what names a Record: 16 hexadecimal digits of its content's SHA-256, the same wherever its file lies."""
     return hashlib.sha256(record.model_dump_json().encode()).hexdigest()[:16]
+
+
+def identity(record: Record) -> Hashable:
+    """Return what was run: two Records of the same identity should have the same metrics."""
+    provenance = record.provenance
+    return (
+        record.stage,
+        record.method.name,
+        record.method.preset,
+        record.backbone,
+        record.protocol.name,
+        record.protocol.version,
+        record.recipe_hash,
+        record.pretrain_seed,
+        record.seed,
+        provenance.data_fingerprint,
+        provenance.upstream_sha256,
+    )
 
 
 def json_schema() -> dict[str, Any]:

@@ -16,6 +16,9 @@ from rich.table import Table as RichTable
 from mixpro_bench.files import write_text_atomic
 from mixpro_bench.leaderboard.table import Column, Table, format_cell
 
+# What a file says of a gain: suffix of the column -> attribute.
+GAIN_FIELDS = {"": "effect", "_low": "low", "_high": "high", "_n": "n", "_p": "p", "_detectable": "detectable"}
+
 
 def to_markdown(tables: Sequence[Table]) -> str:
     """Return the tables as Markdown, each under its conditions."""
@@ -34,7 +37,7 @@ def to_markdown(tables: Sequence[Table]) -> str:
 
 
 def to_csv(tables: Sequence[Table]) -> str:
-    """Return all tables as one CSV: a line per row, and for each number its mean, standard deviation and n."""
+    """Return all tables as one CSV: a line per row, and for each number its mean, spread, interval and n."""
     lines = []
     for number, table in enumerate(tables, 1):
         for row in table.rows:
@@ -43,9 +46,16 @@ def to_csv(tables: Sequence[Table]) -> str:
                 if column.kind == "text":
                     line[column.key] = row.texts.get(column.key, "")
                     continue
+                if column.kind == "gain":
+                    gain = row.gains.get(column.key.removesuffix("_gain"))
+                    line |= {f"{column.key}{suffix}": getattr(gain, name, None) for suffix, name in GAIN_FIELDS.items()}
+                    continue
                 cell = row.cells.get(column.key)
                 line[column.key] = cell.mean if cell else None
                 line[f"{column.key}_sd"] = cell.sd if cell else None
+                if column.kind == "number":
+                    line[f"{column.key}_low"] = cell.low if cell else None
+                    line[f"{column.key}_high"] = cell.high if cell else None
                 line[f"{column.key}_n"] = cell.n if cell else 0
             lines.append(line)
     frame = pd.DataFrame(lines)

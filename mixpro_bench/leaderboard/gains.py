@@ -1,0 +1,122 @@
+"""Gains over a named baseline and places among rivals, put on the rows of one table."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+from mixpro_bench.errors import UserError
+from mixpro_bench.leaderboard.comparison import Gain, compare, correct
+from mixpro_bench.leaderboard.metrics import METRICS, RANKING, Metric
+from mixpro_bench.leaderboard.model import Row
+from mixpro_bench.leaderboard.ranking import rank_stability
+from mixpro_bench.leaderboard.statistics import ALPHA
+
+UPSTREAM, DOWNSTREAM = "pretrain", ("det", "seg")
+MAIN = (*RANKING, "mask_ap")
+
+
+def baseline_of(rows: Sequence[Row], name: str) -> dict[str, Row]:
+    """Return the baseline's row of each backbone that has one.
+
+    Args:
+        rows: Rows of one table.
+        name: A method as shown, or the name of its preset, or that of the method if only one preset of it is there.
+
+    Raises:
+        UserError: If several rows of one backbone go by that name.
+    """
+    found: dict[str, Row] = {}
+    for backbone, group in groupby(sorted(rows, key=lambda row: row.backbone), key=lambda row: row.backbone):
+        members = list(group)
+        for named in ("shown", "preset", "method"):
+            fitting = [r for r in members if name == (r.texts["method"] if named == "shown" else getattr(r, named))]
+            if len(fitting) > 1:
+                names = ", ".join(sorted(row.texts["method"] for row in fitting))
+                raise UserError(f"the baseline {name!r} is not clear for {backbone}: name one of {names}")
+            if fitting:
+                found[backbone] = fitting[0]
+                break
+    return found
+
+
+def add_gains(rows: Sequence[Row], baselines: Mapping[str, Row]) -> list[Row]:
+    """Return the rows with their gains over the baseline of their backbone.
+
+    The p-values of the main columns (box AP, mIoU, top-1, mask AP) are corrected together, over all rows: whoever
+    looks at all of them has as many chances. Those of each column of detail are corrected for themselves.
+    """
+    gains: dict[tuple[int, str], Gain] = {}
+    for place, row in enumerate(rows):
+        baseline = baselines.get(row.backbone)
+        if baseline is None or baseline is row:
+            continue
+        for metric in METRICS:
+            ours, theirs = row.cells.get(metric.key), baseline.cells.get(metric.key)
+            gain = compare(_by_seed(ours.units), _by_seed(theirs.units)) if ours and theirs else None
+            if gain is not None:
+                gains[place, metric.key] = gain
+    families: dict[str, list[tuple[int, str]]] = {}
+    for metric in METRICS:
+        family = "main" if metric.key in MAIN else metric.key
+        families.setdefault(family, []).extend(at for at in gains if at[1] == metric.key)
+    for family_members in families.values():
+        corrected = correct([gains[at] for at in family_members])
+        gains.update(zip(family_members, corrected, strict=True))
+    by_row: list[dict[str, Gain]] = [{} for _ in rows]
+    for (place, key), gain in gains.items():
+        by_row[place][key] = gain
+    return [_with_gains(row, by_row[place], baselines) for place, row in enumerate(rows)]
+
+
+def add_ranks(rows: Sequence[Row], key: str) -> list[Row]:
+    """Return the rows with their place among those of their backbone in column ``key``, seeds resampled.
+
+    Rows of one seed have no say, and nobody has a place without a rival.
+    """
+    rows = list(rows)
+    by_backbone: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        if key in row.cells and row.cells[key].n > 1:
+            by_backbone.setdefault(row.backbone, []).append(place)
+    for places in by_backbone.values():
+        if len(places) < 2:
+            continue
+        ranks = rank_stability([_by_seed(rows[place].cells[key].units) for place in places])
+        for place, rank in zip(places, ranks, strict=True):
+            span = f" ({rank.low}-{rank.high})" if rank.low != rank.high else ""
+            texts = rows[place].texts | {"rank": f"{rank.place}{span}"}
+            rows[place] = replace(rows[place], rank=rank, texts=texts)
+    return rows
+
+
+def verdict(gain: Gain) -> str:
+    """Say what a gain shows: 'better', 'worse', or 'open' where chance explains it or it could not be tested."""
+    if gain.p is None or gain.p >= ALPHA:
+        return "open"
+    return "better" if gain.effect > 0 else "worse"
+
+
+def _with_gains(row: Row, gains: dict[str, Gain], baselines: Mapping[str, Row]) -> Row:
+    shown = {metric.stage: [m for m in METRICS if m.stage == metric.stage and m.key in RANKING] for metric in METRICS}
+    up = [_say(m, gains[m.key]) for m in shown[UPSTREAM] if m.key in gains]
+    down = [_say(m, gains[m.key]) for stage in DOWNSTREAM for m in shown[stage] if m.key in gains]
+    texts = dict(row.texts)
+    if baselines.get(row.backbone) is row:
+        texts["transfer"] = "baseline"
+    elif up or down:
+        texts["transfer"] = f"{', '.join(up) or 'unknown'} -> {', '.join(down) or 'not measured'}"
+    return replace(row, gains=gains, texts=texts)
+
+
+def _say(metric: Metric, gain: Gain) -> str:
+    return f"{metric.title} {gain.effect:+.{metric.decimals}f} {verdict(gain)}"
+
+
+def _by_seed(units: Mapping[Hashable, float]) -> dict[Hashable, float]:
+    """Name units by their seed alone: a run from scratch is paired with the pretraining of the same seed.
+
+    They share no pretraining, so that pair is as good as any other, which costs power but is no error.
+    """
+    return {unit[1] if isinstance(unit, tuple) else unit: value for unit, value in units.items()}
