@@ -1,0 +1,118 @@
+"""The tables as LaTeX for a paper: booktabs, the best of a column bold, the second underlined, ± shown."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+from mixpro_bench.files import write_text_atomic
+from mixpro_bench.leaderboard.model import Column, Row, Table, format_cell
+
+# Columns of more detail than this do not fit a page.
+DETAIL = 1
+LEFT_OUT = ("marks",)
+
+_ESCAPES = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "{": r"\{",
+        "}": r"\}",
+        "$": r"\$",
+        "&": r"\&",
+        "%": r"\%",
+        "#": r"\#",
+        "_": r"\_",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        "±": r"$\pm$",
+        "Δ": r"$\Delta$",
+        "\n": " ",
+        "\r": " ",
+    }
+)
+
+
+def to_latex(tables: Sequence[Table]) -> str:
+    r"""Return the tables as floats that need only ``\usepackage{booktabs}``."""
+    parts = ["% Needs \\usepackage{booktabs}; bold: best of the column on that backbone, underlined: second."]
+    parts += [_table(table, number) for number, table in enumerate(tables, 1)]
+    return "\n\n".join(parts) + "\n"
+
+
+def write_latex(tables: Sequence[Table], path: str | os.PathLike[str]) -> Path:
+    """Write the tables as a LaTeX file."""
+    return write_text_atomic(path, to_latex(tables))
+
+
+def _table(table: Table, number: int) -> str:
+    columns = [column for column in table.columns if column.detail <= DETAIL and column.key not in LEFT_OUT]
+    marks = _places(table.rows, columns) if table.ranked else {}
+    lines = []
+    for _, group in groupby(enumerate(table.rows), key=lambda item: item[1].backbone):
+        lines += ["    \\midrule"]
+        for place, row in group:
+            cells = [_cell(row, column, marks.get((place, column.key))) for column in columns]
+            # A bracket at the start of a line would be an argument of the line break before it.
+            lines.append("    " + "{}" * cells[0].startswith("[") + " & ".join(cells) + r" \\")
+    align = "".join("l" if column.kind == "text" else "r" for column in columns)
+    caption = " ".join(f"{note[0].upper()}{note[1:]}." for note in (str(table.title), *table.notes) if note)
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"  \centering",
+            f"  \\caption{{{_escape(caption)}}}",
+            f"  \\label{{tab:leaderboard-{number}}}",
+            f"  \\begin{{tabular}}{{{align}}}",
+            r"    \toprule",
+            "    " + " & ".join(_escape(column.title) for column in columns) + r" \\",
+            *lines,
+            r"    \bottomrule",
+            r"  \end{tabular}",
+            r"\end{table}",
+        ]
+    )
+
+
+def _places(rows: Sequence[Row], columns: Sequence[Column]) -> dict[tuple[int, str], str]:
+    """Return the command for the best and the second best mean of each column and backbone.
+
+    Means that look the same as printed share a place; a row without a rival has none.
+    """
+    marks = {}
+    for column in columns:
+        if column.kind != "number":
+            continue
+        for backbone in {row.backbone for row in rows}:
+            shown = {
+                place: round(row.cells[column.key].mean, column.decimals)
+                for place, row in enumerate(rows)
+                if row.backbone == backbone and column.key in row.cells
+            }
+            if len(shown) < 2:
+                continue
+            best = max(shown.values())
+            # With two firsts there is no second.
+            rest = [value for value in shown.values() if value < best] if list(shown.values()).count(best) == 1 else []
+            for place, value in shown.items():
+                if value == best:
+                    marks[place, column.key] = r"\textbf"
+                elif rest and value == max(rest):
+                    marks[place, column.key] = r"\underline"
+    return marks
+
+
+def _cell(row: Row, column: Column, mark: str | None) -> str:
+    text = format_cell(row, column)
+    if mark is None:
+        return _escape(text)
+    mean, *spread = text.split(" ", 1)
+    return " ".join([f"{mark}{{{_escape(mean)}}}", *map(_escape, spread)])
+
+
+def _escape(text: str) -> str:
+    return text.translate(_ESCAPES)
