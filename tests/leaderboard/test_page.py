@@ -160,7 +160,7 @@ def records(make, chain):
 
 @pytest.fixture(scope="module")
 def page(records, tmp_path_factory):
-    return write_html(build_tables(records), records, tmp_path_factory.mktemp("page"))
+    return write_html(build_tables(records, "none"), records, tmp_path_factory.mktemp("page"))
 
 
 FIRST = "document.querySelector('.rows')"
@@ -252,6 +252,9 @@ def test_a_row_opens_to_its_runs_and_what_differs(browser, page):
     assert "Runs (6)" in text
     assert "recipe-det" in text
     assert browser.js("[...document.querySelectorAll('#detail td')].some((node) => node.textContent === 'mixpro0')")
+    # Two seeds of both: there is a difference to the baseline and an interval of it.
+    assert "difference to none" in text
+    assert browser.js("document.getElementById('other').selectedOptions[0].textContent") == "none, vit (baseline)"
     browser.press("Escape")
     browser.until("!document.getElementById('detail').open")
     assert browser.js("document.activeElement.textContent") == "mixpro"

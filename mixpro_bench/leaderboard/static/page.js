@@ -2,6 +2,7 @@
 // Tables, filters, sorting and the dialog of a row. All text goes into the page as text nodes, so no name can become markup.
 
 const MOST_ROWS = 100; // rows of a table in the page at once; the rest come on demand
+const CHANCE = 0.05; // corrected p-values below it are marked
 const $ = (id) => document.getElementById(id);
 
 function el(tag, attributes = {}, ...children) {
@@ -24,6 +25,8 @@ const signed = (value, decimals) => (value > 0 ? "+" : value < 0 ? "\u2212" : ""
 const known = (value) => value !== null && value !== undefined;
 const rowName = (row) => row.method + (row.preset !== row.method ? ` (${row.preset})` : "");
 
+const seeds = (n) => (n === 1 ? "1 seed" : `${n} seeds`);
+
 // What a column sorts by: a number, a text, or null, which always comes last.
 function sortValue(row, column) {
   if (column.key === "n") return row.n;
@@ -38,7 +41,7 @@ function compare(a, b) {
   return typeof a === "string" ? a.localeCompare(b) : a - b;
 }
 
-function numberCell(row, column, table) {
+function numberCell(row, column) {
   const cell = row.cells[column.key];
   const box = el("td", { class: "number" });
   if (!cell) {
@@ -51,9 +54,10 @@ function numberCell(row, column, table) {
     box.append(el("span", { class: "quiet" }, ` \u00b1 ${cell.sd.toFixed(column.decimals)}`));
   }
   if (cell.n !== row.n) box.append(el("span", { class: "quiet" }, ` (n=${cell.n})`));
-  if (known(cell.gain) && column.detail === 0 && row.method !== table.baseline) {
-    const clear = known(cell.gain_low) && (cell.gain_low > 0 ? "up" : cell.gain_high < 0 ? "down" : "");
-    box.append(el("span", { class: `gain ${clear || ""}` }, signed(cell.gain, column.decimals)));
+  if (known(cell.gain) && column.detail === 0) {
+    const clear = known(cell.p) && cell.p < CHANCE;
+    const kind = clear ? (cell.gain > 0 ? "gain up" : "gain down") : "gain";
+    box.append(el("span", { class: kind }, signed(cell.gain, column.decimals) + (clear ? " *" : "")));
   }
   return box;
 }
@@ -65,9 +69,9 @@ function rowElement(row, table, columns) {
       const button = el("button", { type: "button", "aria-haspopup": "dialog" }, rowName(row));
       return el("th", { scope: "row" }, button, el("span", { class: "narrow quiet" }, row.backbone), marks.length ? el("span", { class: "marks" }, ...marks) : null);
     }
-    if (column.key === "n") return el("td", { class: "number" }, row.n === 1 ? "1 seed" : `${row.n} seeds`);
+    if (column.key === "n") return el("td", { class: "number" }, table.ranked === false ? row.texts.n : seeds(row.n));
     if (column.kind === "text") return el("td", { class: column.key === "backbone" ? "wide" : null }, row.texts[column.key] || "");
-    return numberCell(row, column, table);
+    return numberCell(row, column);
   });
   return el("tr", { id: row.id }, ...cells);
 }
@@ -87,14 +91,15 @@ class View {
     this.more = el("button", { type: "button", class: "more", hidden: true, click: () => { this.limit *= 10; this.fill(); } });
     this.plots = el("div", { class: "plots" });
     const heading = el("h2", { id: `h${number}` }, table.title);
-    const base = table.baseline ? ` Below a number: its difference to ${table.baseline}, in colour where its 95 % interval leaves out zero.` : "";
-    const caption = el("caption", {}, el("span", {}, `Means over pretraining seeds.${base} Open a method to see its runs.`));
+    const base = table.baseline ? ` Below a number: its difference to ${table.baseline}; a star where p, corrected for the number of comparisons, is below ${CHANCE}.` : "";
+    const what = table.ranked === false ? "Numbers others published, not measured here and not to be ranked with what was." : "Means over pretraining seeds.";
+    const caption = el("caption", {}, el("span", {}, `${what}${base} Open a method to see where its numbers come from.`));
     const body = this.body;
     body.addEventListener("click", (event) => {
       const found = event.target.closest("tr");
       if (found && !String(getSelection())) open(this.table, this.rowOf.get(found));
     });
-    this.section = el("section", { "aria-labelledby": `h${number}` }, heading,
+    this.section = el("section", { class: table.ranked === false ? "published" : null, "aria-labelledby": `h${number}` }, heading,
       el("ul", {}, ...table.conditions.map((text) => el("li", {}, text))),
       el("div", { class: "scroll", tabindex: 0, role: "region", "aria-labelledby": `h${number}` },
         el("table", { class: "rows" }, caption, el("thead", {}, this.head), body)),
@@ -177,9 +182,9 @@ function flatten(value, name = "", lines = new Map()) {
   return lines;
 }
 
-function grid(head, lines) {
-  return el("div", { class: "scroll", tabindex: 0 }, el("table", {},
-    el("thead", {}, el("tr", {}, ...head.map((text) => el("th", { scope: "col" }, text)))),
+function grid(head, lines, kind = null) {
+  return el("div", { class: "scroll", tabindex: 0 }, el("table", { class: kind },
+    head && el("thead", {}, el("tr", {}, ...head.map((text) => el("th", { scope: "col" }, text)))),
     el("tbody", {}, ...lines.map(([first, ...rest]) => el("tr", {}, el("th", { scope: "row" }, first),
       ...rest.map((text) => el("td", {}, text)))))));
 }
@@ -193,7 +198,7 @@ function numbersOf(row, table) {
     const cell = row.cells[column.key];
     const digits = column.decimals + 1;
     const range = (low, high) => (known(low) ? `${low.toFixed(digits)} to ${high.toFixed(digits)}` : "not known");
-    const gain = known(cell.gain) && row.method !== table.baseline;
+    const gain = known(cell.gain);
     return [column.title, String(cell.n), cell.mean.toFixed(digits), range(cell.low, cell.high),
       gain ? signed(cell.gain, digits) : "", gain ? range(cell.gain_low, cell.gain_high) : "",
       gain ? show(cell.p, 4) : "", gain ? show(cell.detectable, digits) : ""];
@@ -202,10 +207,10 @@ function numbersOf(row, table) {
     "smallest detectable"];
   // What is known of no column needs no place: a single seed has no intervals, a baseline no differences.
   const used = head.map((_, place) => lines.some((line) => !["", "not known"].includes(line[place])));
-  return grid(head.filter((_, place) => used[place]), lines.map((line) => line.filter((_, place) => used[place])));
+  return grid(head.filter((_, place) => used[place]), lines.map((line) => line.filter((_, place) => used[place])), "numbers");
 }
 
-// What differs from the baseline's row, run by run: of the same stage and seed where there is one, else of the same stage.
+// What differs from another row, run by run: of the same stage and seed where there is one, else of the same stage.
 function differences(row, base, records) {
   const parts = [];
   const ofBase = runsOf(base, records);
@@ -218,22 +223,43 @@ function differences(row, base, records) {
     parts.push(el("details", {}, el("summary", {}, `${recordName(record)}: ${names.length} differ`),
       grid(["field", rowName(base), rowName(row)], names.map((name) => [name, theirs.get(name) || "", mine.get(name) || ""]))));
   }
-  return parts.length ? parts : [el("p", {}, "The baseline has no run of these stages.")];
+  return parts.length ? parts : [el("p", {}, `${rowName(base)} has no run of these stages.`)];
+}
+
+// A choice of the row to compare with: the baseline first, or what comes nearest to one.
+function comparison(table, row, records) {
+  const others = table.rows.filter((one) => one !== row && one.records.length);
+  if (!others.length) return [];
+  const near = (one) => (one.backbone === row.backbone ? 4 : 0) + (one.texts.transfer === "baseline" ? 2 : 0) +
+    (one.method === "none" ? 1 : 0);
+  others.sort((a, b) => near(b) - near(a));
+  const kind = (one) => (one.texts.transfer === "baseline" ? " (baseline)" : "");
+  const select = el("select", { id: "other" }, ...others.map((one, place) =>
+    el("option", { value: place }, `${rowName(one)}, ${one.backbone}${kind(one)}`)));
+  const place = el("div", { id: "differences" });
+  const show = () => place.replaceChildren(...differences(row, others[select.value], records));
+  select.addEventListener("change", show);
+  show();
+  return [el("h3", {}, "Differences"), el("label", {}, "Compare with ", select), place];
 }
 
 function detailOf(table, row, records) {
-  const base = table.rows.find((one) => one.method === table.baseline && one.backbone === row.backbone);
   const meaning = (mark) => table.notes.find((note) => note.startsWith(`${mark}: `)) || mark;
   const parts = [el("p", { class: "quiet" }, `Backbone ${row.backbone}. ` +
-    (row.n === 1 ? "One pretraining seed: how far another seed would differ is not known." : `${row.n} pretraining seeds.`))];
+    (table.ranked === false ? "Published, not measured here." :
+      row.n === 1 ? "One pretraining seed: how far another seed would differ is not known." : `${row.n} pretraining seeds.`))];
   if (row.marks.length) parts.push(el("ul", {}, ...row.marks.map((mark) => el("li", {}, meaning(mark)))));
-  parts.push(el("h3", {}, "Numbers"), numbersOf(row, table), el("h3", {}, `Runs (${row.records.length})`));
+  const texts = table.columns.filter((column) => column.kind === "text" &&
+    !["backbone", "method", "n", "marks"].includes(column.key) && row.texts[column.key]);
+  parts.push(el("h3", {}, "Numbers"), numbersOf(row, table));
+  if (texts.length) parts.push(grid(null, texts.map((column) => [column.title, row.texts[column.key]])));
+  if (!row.records.length) return parts;
+  parts.push(el("h3", {}, `Runs (${row.records.length})`));
   for (const record of runsOf(row, records)) {
     parts.push(el("details", {}, el("summary", {}, `${recordName(record)}: ${record.protocol.name} v${record.protocol.version}`),
       grid(["field", "value"], [...flatten(record)])));
   }
-  if (base && base !== row) parts.push(el("h3", {}, `Differences to ${rowName(base)}`), ...differences(row, base, records));
-  return parts;
+  return [...parts, ...comparison(table, row, records)];
 }
 
 // The Records of a row in the order they were made: pretraining first, then by seed.

@@ -54,10 +54,11 @@ function axes(x, y, xTitle, yTitle) {
   return parts;
 }
 
-function figure(caption, text, left, height, parts) {
+function figure(caption, text, left, height, parts, legend = []) {
   const image = svg("svg", { viewBox: `0 0 ${SIZE.width} ${height}`, role: "img", "aria-label": `${caption}. ${text}` }, ...parts);
   const note = left > 0 ? ` The first ${MOST_POINTS} rows; ${left} more are left out.` : "";
-  return el("figure", {}, el("figcaption", {}, caption + note), image);
+  return el("figure", {}, el("figcaption", {}, caption + note), image,
+    legend.length ? el("ol", { "aria-hidden": "true" }, ...legend.map((name) => el("li", {}, name))) : null);
 }
 
 // points: {name, x: {value, low, high}, y: {value, low, high}}
@@ -74,8 +75,12 @@ function scatter(points, caption, xTitle, yTitle, zero) {
     if (known(point.y.low)) parts.push(line(cx, y.at(point.y.low), cx, y.at(point.y.high), "bar"));
     parts.push(svg("circle", { cx, cy, r: 4.5, class: known(point.y.low) ? "point" : "one" }, svg("title", {}, point.name)));
   }
-  if (used.length <= 12) {
-    // Labels beside their points, pushed apart downwards where they would meet.
+  // Few points bear their names, many their numbers in a list below.
+  const numbered = used.length > 7;
+  if (numbered) {
+    used.forEach((point, place) => parts.push(svg("text", { x: x.at(point.x.value) + 6, y: y.at(point.y.value) - 5 }, String(place + 1))));
+  } else {
+    // Pushed apart downwards where they would meet.
     let free = top;
     for (const point of [...used].sort((a, b) => b.y.value - a.y.value)) {
       const [cx, cy] = [x.at(point.x.value), y.at(point.y.value)];
@@ -88,7 +93,7 @@ function scatter(points, caption, xTitle, yTitle, zero) {
     }
   }
   const text = used.map((point) => `${point.name}: ${xTitle} ${words(point.x, 1)}, ${yTitle} ${words(point.y, 1)}`).join("; ");
-  return figure(caption, text, points.length - used.length, height, parts);
+  return figure(caption, text, points.length - used.length, height, parts, numbered ? used.map((point) => point.name) : []);
 }
 
 function forest(points, caption, xTitle) {
@@ -122,7 +127,7 @@ function plotsOf(table, rows) {
   const named = (row) => rowName(row) + (many ? `, ${row.backbone}` : "");
   const mean = (cell) => ({ value: cell.mean, low: cell.low, high: cell.high });
   const gain = (cell) => ({ value: cell.gain, low: cell.gain_low, high: cell.gain_high });
-  const gained = (key) => rows.filter((row) => row.method !== table.baseline && row.cells[key] && known(row.cells[key].gain));
+  const gained = (key) => rows.filter((row) => row.cells[key] && known(row.cells[key].gain));
   const cost = COSTS.find(has);
   const bars = "Bars: 95 % intervals; hollow: one seed.";
   const plots = [];
