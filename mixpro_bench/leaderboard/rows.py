@@ -49,7 +49,7 @@ def make_row(records: Sequence[Record]) -> Row:
         known = ((unit_of(r), scale * value) for r in sizes if (value := getattr(r.model, key)) is not None)
         _put(cells, key, summarize(known))
     n = max(len({unit_of(r) for r in records if r.stage == stage}) for stage in {r.stage for r in records})
-    first = records[0]
+    first, marks = records[0], _marks(records)
     name = first.method.name
     if first.method.preset != name:
         name += f" ({first.method.preset})"
@@ -58,13 +58,13 @@ def make_row(records: Sequence[Record]) -> Row:
         "method": name,
         "n": str(n),
         "load": _load_mark(records),
-        "marks": "; ".join(_marks(records)),
+        "marks": "; ".join(marks),
     }
     return Row(
         texts,
         cells,
         n,
-        tuple(_marks(records)),
+        tuple(marks),
         first.backbone,
         first.method.name,
         first.method.preset,

@@ -7,12 +7,11 @@ noisy the method is, so they are averaged before anything is counted.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from statistics import fmean
 
-import numpy as np
 from scipy import special
 
 from mixpro_bench.leaderboard.record import Record
@@ -74,9 +73,15 @@ def summarize(values: Iterable[tuple[Hashable, float]]) -> Summary | None:
     mean, runs = fmean(by_unit.values()), sum(map(len, units.values()))
     if len(by_unit) == 1:
         return Summary(mean, None, 1, runs, units=by_unit)
-    sd = float(np.std(list(by_unit.values()), ddof=1))
+    sd = spread(by_unit.values(), mean)
     half = half_width(sd, len(by_unit))
     return Summary(mean, sd, len(by_unit), runs, mean - half, mean + half, by_unit)
+
+
+def spread(values: Collection[float], mean: float) -> float:
+    """Return the sample standard deviation of two values or more, given their mean."""
+    # For a handful of numbers this is ten times as fast as numpy, and there are tens of thousands of handfuls.
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
 def half_width(sd: float, n: int) -> float:

@@ -85,10 +85,14 @@ def test_holm_by_hand():
 
 @settings(deadline=None, max_examples=20)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_holm_against_its_definition(values):
+def test_holm_against_its_definition_and_statsmodels(values):
+    from statsmodels.stats.multitest import multipletests
+
     # Holm's adjusted p is the largest, over the smaller ones, of p times the number of those not smaller.
     expected = [min(1.0, max(q * sum(r >= q for r in values) for q in values if q <= p)) for p in values]
-    assert [gain.p for gain in correct([Gain(0, 2, p=p) for p in values])] == pytest.approx(expected, **TOLERANCE)
+    found = [gain.p for gain in correct([Gain(0, 2, p=p) for p in values])]
+    assert found == pytest.approx(expected, **TOLERANCE)
+    assert found == pytest.approx(list(multipletests(values, method="holm")[1]), **TOLERANCE)
 
 
 @pytest.mark.parametrize("n", [2, 3, 4, 5, 10, 30])

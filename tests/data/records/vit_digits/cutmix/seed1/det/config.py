@@ -1,0 +1,4 @@
+bench = dict(task='det', method='cutmix', backbone='vit_digits', protocol='digits-det')
+model = dict(mixing=dict(type='cutmix', prob=0.9))
+randomness = dict(deterministic=False, seed=1)
+train_cfg = dict(max_epochs=30)

@@ -1,0 +1,4 @@
+bench = dict(task='seg', method='none', backbone='vit_digits', protocol='digits-seg')
+model = dict(mixing=dict(type='none', prob=0.0))
+randomness = dict(deterministic=False, seed=0)
+train_cfg = dict(max_epochs=30)

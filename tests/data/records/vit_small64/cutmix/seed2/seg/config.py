@@ -1,0 +1,4 @@
+bench = dict(task='seg', method='cutmix', backbone='vit_small64', protocol='digits-seg')
+model = dict(mixing=dict(type='cutmix', prob=0.9))
+randomness = dict(deterministic=False, seed=2)
+train_cfg = dict(max_epochs=30)

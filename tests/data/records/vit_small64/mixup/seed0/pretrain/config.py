@@ -1,0 +1,4 @@
+bench = dict(task='pretrain', method='mixup', backbone='vit_small64', protocol='digits-cls')
+model = dict(mixing=dict(type='mixup', prob=0.5))
+randomness = dict(deterministic=False, seed=0)
+train_cfg = dict(max_epochs=30)
