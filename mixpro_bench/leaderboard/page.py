@@ -26,6 +26,8 @@ def to_html(tables: Sequence[Table], records: Iterable[Record]) -> str:
     The data is packed (gzip in base64): ten thousand Records stay small, and no name in them can end a tag. A content
     security policy allows this one style and script by their hashes and no request to anywhere.
     """
+    document = to_json(tables, records)
+    document["tables"] = _short(document["tables"])
     style = _text("page.css")
     script = _text("plots.js") + _text("page.js")
     return Template(_text("template.html")).substitute(
@@ -33,7 +35,7 @@ def to_html(tables: Sequence[Table], records: Iterable[Record]) -> str:
         script=script,
         style_hash=_csp_hash(style),
         script_hash=_csp_hash(script),
-        data=_packed(to_json(tables, records)),
+        data=_packed(document),
     )
 
 
@@ -48,6 +50,15 @@ def _text(name: str) -> str:
 
 def _csp_hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _short(value: Any) -> Any:
+    """Round to seven digits: more than is shown, half the size; full numbers are in the JSON file."""
+    if isinstance(value, float):
+        return float(f"{value:.7g}")
+    if isinstance(value, dict):
+        return {key: _short(inner) for key, inner in value.items()}
+    return [_short(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _packed(document: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 "use strict";
 // Tables, filters, sorting and the dialog of a row. All text goes into the page as text nodes, so no name can become markup.
 
-const MOST_ROWS = 100; // rows of a table in the page at once; the rest come on demand
+const MOST_ROWS = 50; // rows of a table in the page at once; the rest come on demand
 const CHANCE = 0.05; // corrected p-values below it are marked
 const $ = (id) => document.getElementById(id);
 

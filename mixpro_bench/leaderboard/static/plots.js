@@ -100,7 +100,7 @@ function forest(points, caption, xTitle) {
   const used = points.slice(0, MOST_POINTS);
   const step = 24;
   const height = SIZE.top + SIZE.bottom + step * used.length;
-  const left = 150;
+  const left = Math.min(150, 20 + 6.6 * Math.max(...used.map((point) => point.name.length)));
   const x = scale([0, ...used.flatMap((point) => ends(point.y))], left, SIZE.width - SIZE.right);
   const parts = [];
   for (const tick of x.ticks) {
