@@ -37,7 +37,8 @@ def make_row(records: Sequence[Record]) -> Row:
     """Join the Records of one row."""
     cells: dict[str, Summary] = {}
     for metric in METRICS:
-        measured = [r for r in records if r.stage == metric.stage and metric.raw in r.metrics]
+        # COCO's evaluator says -1 where the data has no object of a size; no metric here can be negative otherwise.
+        measured = [r for r in records if r.stage == metric.stage and r.metrics.get(metric.raw, -1) >= 0]
         _put(cells, metric.key, summarize((unit_of(r), metric.scale * r.metrics[metric.raw]) for r in measured))
     for stage in {r.stage for r in records}:
         runs = [r for r in records if r.stage == stage]

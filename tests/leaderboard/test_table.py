@@ -60,6 +60,14 @@ def test_seeds_give_mean_spread_and_n(chain):
     assert row["n"] == "2"
 
 
+def test_a_size_that_no_object_has_is_not_measured(make):
+    (table,) = build_tables(
+        [make("det", metrics={"coco/bbox_mAP": 0.4, "coco/bbox_mAP_s": 0.0, "coco/bbox_mAP_l": -1.0})]
+    )
+    assert cells(table, table.rows[0].texts["method"])["box_ap_s"] == "0.0"
+    assert "box_ap_l" not in {column.key for column in table.columns}
+
+
 def test_two_transfers_of_one_pretraining_are_no_two_seeds(make, chain):
     (table,) = build_tables([*chain(), make("det", seed=5, pretrain_seed=0, metrics={"coco/bbox_mAP": 0.5},
                                             provenance={"upstream_sha256": "mixpro0"})])  # fmt: skip
