@@ -28,6 +28,10 @@ def run(args: argparse.Namespace) -> int:
     index = load_index(args.dir)
     for _, reason in index.bad:
         print(f"left out: {reason}", file=sys.stderr)
+    for path, original in index.copies:
+        print(f"left out: {path} is a copy of {original}", file=sys.stderr)
+    for sentence in index.contradictions:
+        print(f"warning: {sentence}", file=sys.stderr)
     records = [record for _, record in index.records]
     tables = build_tables(records, baseline=args.baseline)
     print_tables(tables)

@@ -20,6 +20,7 @@ COMMANDS = {
     "status": ("status", "show what is done, running, failed and waiting in a work dir"),
     "evaluate": ("evaluate", "evaluate a finished run again, keep its predictions, draw some of them"),
     "leaderboard": ("leaderboard", "turn a folder of Records into tables"),
+    "record": ("record", "show or check Records, or say what differs between two runs"),
     "methods": ("methods", "list every mixing method, label method and preset with its source"),
     "browse": ("browse", "draw what a config mixes: images, mask, importance and labels"),
     "benchmark": ("benchmark", "measure what mixing costs, per training step or per image operation"),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from mixpro_bench.errors import UserError
-from mixpro_bench.leaderboard.record import RECORD_NAME, Record, read_record
+from mixpro_bench.leaderboard.record import RECORD_NAME, Record, identity, read_record
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,16 @@ class Index:
         root: The folder.
         records: Path and Record of each readable file, in the order of their paths.
         bad: Path and reason of each unreadable one.
+        copies: Path of each exact copy and of what it copies; it is not among the records, as it would count twice.
+        contradictions: Pairs of Records of the same settings, seed, data and weights that differ in their metrics, as
+            sentences; both are among the records.
     """
 
     root: Path
     records: tuple[tuple[Path, Record], ...]
     bad: tuple[tuple[Path, str], ...]
+    copies: tuple[tuple[Path, Path], ...] = ()
+    contradictions: tuple[str, ...] = ()
 
 
 def find_records(root: str | os.PathLike[str]) -> Iterator[Path]:
@@ -46,15 +51,61 @@ def load_index(root: str | os.PathLike[str]) -> Index:
     root = Path(root)
     if not root.is_dir():
         raise UserError(f"{root} is not a folder: name a folder that holds the work dirs of finished runs")
-    good: list[tuple[Path, Record]] = []
-    bad: list[tuple[Path, str]] = []
-    for path in find_records(root):
-        try:
-            good.append((path, read_record(path)))
-        except UserError as error:
-            bad.append((path, str(error)))
+    good, bad = _load(find_records(root))
     if not good and not bad:
         raise UserError(f"no {RECORD_NAME} below {root}: a finished run writes one into its work dir")
     if not good:
         raise UserError(f"none of the {len(bad)} Records below {root} can be read; the first: {bad[0][1]}")
-    return Index(root, tuple(good), tuple(bad))
+    return _index(root, good, bad)
+
+
+def check(path: str | os.PathLike[str]) -> tuple[Index, list[str]]:
+    """Load the Records below a folder, or one Record, and say all that is wrong with them.
+
+    Returns:
+        The index and one sentence per problem: what cannot be read and what contradicts another one.
+
+    Raises:
+        UserError: As `load_index`, but for one or several Records of which none can be read.
+    """
+    path = Path(path)
+    if path.is_dir():
+        good, bad = _load(find_records(path))
+        if not good and not bad:
+            raise UserError(f"no {RECORD_NAME} below {path}: a finished run writes one into its work dir")
+    else:
+        good, bad = _load([path])
+    index = _index(path, good, bad)
+    return index, [*(reason for _, reason in index.bad), *index.contradictions]
+
+
+def _load(paths: Iterable[Path]) -> tuple[list[tuple[Path, Record]], list[tuple[Path, str]]]:
+    good: list[tuple[Path, Record]] = []
+    bad: list[tuple[Path, str]] = []
+    for path in paths:
+        try:
+            good.append((path, read_record(path)))
+        except UserError as error:
+            bad.append((path, str(error)))
+    return good, bad
+
+
+def _index(root: Path, good: list[tuple[Path, Record]], bad: list[tuple[Path, str]]) -> Index:
+    first: dict[Hashable, list[tuple[Path, Record]]] = {}
+    kept, copies, contradictions = [], [], []
+    for path, record in good:
+        same = first.setdefault(identity(record), [])
+        original = next((other for other, known in same if known == record), None)
+        if original is not None:
+            copies.append((path, original))
+            continue
+        kept.append((path, record))
+        if same and same[0][1].metrics != record.metrics:
+            theirs, ours = same[0][1].metrics, record.metrics
+            keys = sorted(key for key in {*theirs, *ours} if theirs.get(key) != ours.get(key))
+            contradictions.append(
+                f"{path} contradicts {same[0][0]}: the same settings, seed, data and weights, but other metrics "
+                f"({', '.join(keys[:5])}{', ...' if len(keys) > 5 else ''})"
+            )
+        same.append((path, record))
+    return Index(root, tuple(kept), tuple(bad), tuple(copies), tuple(contradictions))

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeFloat
 
 from mixpro_bench.errors import UserError
 from mixpro_bench.files import write_text_atomic
+from mixpro_bench.leaderboard.migrations import migrate
 
 SCHEMA_VERSION = 1
 RECORD_NAME = "record.json"
@@ -147,7 +148,7 @@ class Record(_Part):
 
 
 def record_from(data: Any, where: str = "Record") -> Record:
-    """Validate ``data`` as a Record.
+    """Validate ``data`` as a Record; one of an older schema version is brought up to date first.
 
     Args:
         data: What JSON gave.
@@ -167,7 +168,7 @@ def record_from(data: Any, where: str = "Record") -> Record:
             "update mixpro_bench"
         )
     try:
-        return Record.model_validate(data)
+        return Record.model_validate(migrate(data, version, SCHEMA_VERSION))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the whole"
