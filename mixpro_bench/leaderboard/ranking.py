@@ -59,10 +59,8 @@ def rank_stability(rivals: Sequence[Mapping[Hashable, float]], seed: int = 0) ->
     best = np.minimum(weights @ (first / first.sum(axis=1, keepdims=True)), 1.0)
     measured = rankdata([-round(float(np.mean(list(rival.values()))), 9) for rival in rivals], method="min")
     tail = (1 - COVERAGE) / 2
-    return [
-        Rank(int(measured[k]), *(_quantile(places[:, k], weights, q) for q in (tail, 1 - tail)), float(best[k]))
-        for k in range(len(rivals))
-    ]
+    ends = [[_quantile(column, weights, q) for q in (tail, 1 - tail)] for column in places.T]
+    return [Rank(int(measured[k]), low, high, float(best[k])) for k, (low, high) in enumerate(ends)]
 
 
 def _exact(n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 
-from mixpro_bench.leaderboard.metrics import METRICS, STAGES
+from mixpro_bench.leaderboard.metrics import METRICS, RANKING, STAGES
 from mixpro_bench.leaderboard.model import Column, Row
 from mixpro_bench.leaderboard.record import Record, identity
 from mixpro_bench.leaderboard.statistics import Summary, summarize, unit_of
@@ -85,7 +85,9 @@ def columns_of(rows: Sequence[Row]) -> tuple[Column, ...]:
         if m.key in keys:
             columns.append(Column(m.key, m.title, decimals=m.decimals, detail=m.detail))
         if m.key in gained:
-            columns.append(Column(f"{m.key}_gain", f"Δ {m.title}", "gain", m.decimals, max(1, m.detail)))
+            columns.append(
+                Column(f"{m.key}_gain", f"Δ {m.title}", "gain", m.decimals, 1 if m.key in RANKING else max(2, m.detail))
+            )
     if gained:
         columns.append(Column("transfer", "does it transfer", "text", detail=2))
     if any(row.texts["load"] for row in rows):
