@@ -1,7 +1,7 @@
 """The demo: does pretraining with MixPro or CutMix help on the built-in digits? One seed, so an example, no answer.
 
 Command: mixpro-bench suite configs/suites/demo.py --work-dir work_dirs/demo
-Cost:    11 runs, at most 8 minutes on 2 CPU cores.
+Cost:    11 runs, 7.5 minutes seen on 2 CPU cores.
 """
 
 name = "demo"

@@ -4,7 +4,7 @@ Imagenette -> a subset of COCO with its classes merged to the 12 supercategories
 that the environment variable MIXPRO_DATA_ROOT names.
 
 Command: MIXPRO_DATA_ROOT=... mixpro-bench suite configs/suites/real_small.py --work-dir work_dirs/real_small
-Cost:    11 runs, about 40 minutes on 2 CPU cores.
+Cost:    11 runs, 29 minutes seen on 2 CPU cores.
 """
 
 name = "real_small"
