@@ -29,6 +29,7 @@ TINY = dict(
 )
 
 
+@pytest.mark.mm
 @pytest.mark.parametrize("amp", [False, True])
 def test_every_method_has_a_row_relative_to_none(amp: bool) -> None:
     result = benchmark_step(METHODS, TINY, CPU, batch_size=4, img_size=16, amp=amp, rounds=2, warm_up=1)

@@ -11,6 +11,8 @@ import pytest
 
 from mixpro_bench.cli import main
 
+pytestmark = pytest.mark.mm
+
 
 def env(*words: str, command: tuple[str, ...] = ("-m", "mixpro_bench", "env")) -> str:
     return subprocess.run([sys.executable, *command, *words], capture_output=True, text=True, check=True).stdout

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from mixpro_bench.leaderboard.index import load_index
 from mixpro_bench.leaderboard.table import build_tables
 from mixpro_bench.leaderboard.write import to_csv, to_markdown
@@ -29,6 +31,7 @@ def test_those_kept_in_the_tree_are_the_generators(tmp_path):
     assert made == kept
 
 
+@pytest.mark.slow
 def test_ten_thousand_in_seconds(tmp_path):
     generate(tmp_path, 10_000)
     gc.collect()

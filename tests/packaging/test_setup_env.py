@@ -84,6 +84,7 @@ def calls(tmp_path: Path) -> Path:
     return tmp_path / "calls.txt"
 
 
+@pytest.mark.slow
 def test_a_bare_project_is_set_up_and_then_recognised(project: Path) -> None:
     first = set_up(project)
     assert first.returncode == 0, first.stderr
@@ -94,6 +95,7 @@ def test_a_bare_project_is_set_up_and_then_recognised(project: Path) -> None:
     assert second.stderr == ""
 
 
+@pytest.mark.slow
 def test_an_unfinished_venv_is_made_anew(project: Path) -> None:
     (project / ".venv" / "bin").mkdir(parents=True)
     (project / ".venv" / "bin" / "python").symlink_to("/nonexistent/python")
