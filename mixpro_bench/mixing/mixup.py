@@ -98,6 +98,39 @@ def runs(rows: np.ndarray) -> list[tuple[int, int]]:
     return list(pairwise(edges))
 
 
+def boxed_batch(
+    method: str,
+    images: Tensor,
+    labels: Tensor,
+    partner: np.ndarray,
+    box: np.ndarray,
+    aux: Mapping[str, Tensor] | None = None,
+) -> MixedBatch:
+    """Return the batch in which each partner's box lies over the image; lambda is what the box leaves of A.
+
+    Args:
+        method: Name of the mixer.
+        images: Shape (B, 3, H, W).
+        labels: Class indices, shape (B,).
+        partner: Row of the partner, on the host, shape (B,).
+        box: Top, bottom, left, right in pixels, half open, on the host, shape (B, 4).
+        aux: Further per-sample tensors of the batch.
+    """
+    h, w = images.shape[-2:]
+    rows = to_device(partner.astype(np.int64), images.device)
+    kept = 1 - (box[:, 1] - box[:, 0]) * (box[:, 3] - box[:, 2]) / (h * w)
+    return MixedBatch(
+        inputs=paste_boxes(images, partner, box),
+        labels_a=labels,
+        labels_b=labels[rows],
+        lam_area=to_device(kept.astype(np.float32), images.device),
+        partner=rows,
+        region=BoxRegion(to_device(box, images.device), (h, w)),
+        method=method,
+        aux=pair_aux(aux, rows),
+    )
+
+
 def check_alpha(name: str, alpha: float) -> None:
     """Refuse a parameter the Beta distribution does not have.
 
@@ -192,20 +225,7 @@ class CutMix(Mixer):
 
     def replay(self, images: Tensor, labels: Tensor, draws: BoxDraws, aux: Mapping | None = None) -> MixedBatch:
         """Mix a batch with given draws."""
-        h, w = images.shape[-2:]
-        box = boxes(draws, h, w)
-        rows = to_device(draws.partner.astype(np.int64), images.device)
-        area = 1 - (box[:, 1] - box[:, 0]) * (box[:, 3] - box[:, 2]) / (h * w)
-        return MixedBatch(
-            inputs=paste_boxes(images, draws.partner, box),
-            labels_a=labels,
-            labels_b=labels[rows],
-            lam_area=to_device(area.astype(np.float32), images.device),
-            partner=rows,
-            region=BoxRegion(to_device(box, images.device), (h, w)),
-            method=self.name,
-            aux=pair_aux(aux, rows),
-        )
+        return boxed_batch(self.name, images, labels, draws.partner, boxes(draws, *images.shape[-2:]), aux)
 
     def __call__(
         self,

@@ -11,9 +11,8 @@ import numpy as np
 from torch import Tensor
 
 from mixpro_bench.backbones.contract import Output
-from mixpro_bench.mixing.batch import MixedBatch, group_size, pair_aux, partners, to_device
-from mixpro_bench.mixing.mixup import BoxDraws, boxes, check_alpha, paste_boxes
-from mixpro_bench.mixing.region import BoxRegion
+from mixpro_bench.mixing.batch import MixedBatch, group_size, partners
+from mixpro_bench.mixing.mixup import BoxDraws, boxed_batch, boxes, check_alpha
 from mixpro_bench.mixing.tokens import TokenMixer
 from mixpro_bench.registry import BATCH_AUGMENTS
 
@@ -79,22 +78,8 @@ class TokenCutMix(TokenMixer):
 
     def replay(self, images: Tensor, labels: Tensor, draws: BoxDraws, aux: Mapping | None = None) -> MixedBatch:
         """Mix a batch with given draws, in tokens."""
-        h, w = images.shape[-2:]
-        rows, columns = self.grid(h, w)
-        tokens = boxes(draws, rows, columns)
-        box = tokens * self.patch
-        partner = to_device(draws.partner.astype(np.int64), images.device)
-        area = 1 - (tokens[:, 1] - tokens[:, 0]) * (tokens[:, 3] - tokens[:, 2]) / (rows * columns)
-        return MixedBatch(
-            inputs=paste_boxes(images, draws.partner, box),
-            labels_a=labels,
-            labels_b=labels[partner],
-            lam_area=to_device(area.astype(np.float32), images.device),
-            partner=partner,
-            region=BoxRegion(to_device(box, images.device), (h, w)),
-            method=self.name,
-            aux=pair_aux(aux, partner),
-        )
+        tokens = boxes(draws, *self.grid(*images.shape[-2:]))
+        return boxed_batch(self.name, images, labels, draws.partner, tokens * self.patch, aux)
 
     def __call__(
         self,
