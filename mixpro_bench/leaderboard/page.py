@@ -53,9 +53,9 @@ def _csp_hash(text: str) -> str:
 
 
 def _short(value: Any) -> Any:
-    """Round to seven digits: more than is shown, half the size; full numbers are in the JSON file."""
+    """Round to ten digits: more than is shown, and smaller; full numbers are in the JSON file."""
     if isinstance(value, float):
-        return float(f"{value:.7g}")
+        return float(f"{value:.10g}")
     if isinstance(value, dict):
         return {key: _short(inner) for key, inner in value.items()}
     return [_short(inner) for inner in value] if isinstance(value, list) else value

@@ -174,19 +174,12 @@ def check_batches(policy: MixPolicy, loader) -> None:
     sizes = {batch}
     if not getattr(loader, "drop_last", False) and (rest := len(loader.sampler) % batch):
         sizes.add(rest)
-    for size in sizes:
-        group = policy.mix_group or size
-        if size % group:
-            raise UserError(
-                f"policy.mix_group={group} does not divide a batch of {size} samples: choose a divisor of "
-                f"train_dataloader.batch_size={batch} and set train_dataloader.drop_last=True"
-            )
-        flips = [branch.mixer.name for branch in policy.branches if branch.mixer.pairs == "flip"]
-        if flips and group % 2:
-            raise UserError(
-                f"{flips[0]} pairs samples two by two, but a mixing group would have {group} samples: use an even "
-                f"train_dataloader.batch_size and train_dataloader.drop_last=True"
-            )
+    for size in sorted(sizes, reverse=True):
+        try:
+            policy.check_batch(size)
+        except UserError as error:
+            last = f" leaves a last batch of {size}: set train_dataloader.drop_last=True" if size != batch else ""
+            raise UserError(f"{error}; train_dataloader.batch_size={batch}{last}") from error
 
 
 def _two_samples(loader) -> Any:
