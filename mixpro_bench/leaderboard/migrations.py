@@ -1,4 +1,8 @@
-"""Bringing Records of older schema versions up to date, one version at a time."""
+"""Bringing Records of older schema versions up to date, one version at a time.
+
+A field that may be absent is no new version: readers of before keep it unread. A field that is needed, renamed or means
+something else is one.
+"""
 
 from __future__ import annotations
 

@@ -8,13 +8,14 @@ import os
 from collections.abc import Hashable
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeFloat, NonNegativeInt, ValidationError
 
 from mixpro_bench.errors import UserError
 from mixpro_bench.files import write_text_atomic
 from mixpro_bench.leaderboard.migrations import migrate
+from mixpro_bench.leaderboard.series import Axis, Series
 
 SCHEMA_VERSION = 1
 RECORD_NAME = "record.json"
@@ -102,15 +103,35 @@ class Provenance(_Part):
 
 
 class Model(_Part):
-    """The size of what was trained, head and all.
+    """The size of what was trained.
 
     Attributes:
-        parameters: Number of trained parameters.
-        macs: Multiply-accumulates of one forward pass on one image of the protocol's size.
+        parameters: Parameters of the model with its heads, without what only serves its training, such as a teacher.
+        macs: Multiply-accumulates of one forward pass of the backbone on one image.
+        image_size: Height and width of that image in pixels.
     """
 
     parameters: NonNegativeInt | None = None
     macs: Cost | None = None
+    image_size: tuple[NonNegativeInt, NonNegativeInt] | None = None
+
+
+class Best(_Part):
+    """The best validation of a run, which need not be that of its last checkpoint.
+
+    Attributes:
+        metric: What it was the best by: the main metric of the stage, as the evaluator names it.
+        value: That metric there.
+        at: Epochs or iterations before it.
+        axis: Which of the two.
+        metrics: All metrics of that validation.
+    """
+
+    metric: Name
+    value: FiniteFloat
+    at: NonNegativeInt
+    axis: Axis
+    metrics: dict[str, FiniteFloat] = Field(default_factory=dict)
 
 
 class Record(_Part):
@@ -129,6 +150,11 @@ class Record(_Part):
         cost: What the run cost.
         provenance: Where the result came from.
         model: Size of the model, if it was counted.
+        series: Curves by name: 'loss', 'lr', 'factor' (how far PAL trusts the attention), and every metric of the
+            validations under the name it has in ``metrics``.
+        best: The best validation; None where there is no main metric.
+        data_check: What ``mixpro-bench check-data`` last found of the data, if it was asked before the run.
+        predictions: Where predictions of the last checkpoint were kept, relative to the Record's folder.
         created: When the Record was made, with time zone.
     """
 
@@ -144,7 +170,19 @@ class Record(_Part):
     cost: RunCost
     provenance: Provenance = Field(default_factory=Provenance)
     model: Model | None = None
+    series: dict[str, Series] = Field(default_factory=dict)
+    best: Best | None = None
+    data_check: Literal["passed", "failed"] | None = None
+    predictions: str | None = None
     created: datetime = Field(default_factory=lambda: datetime.now(timezone.utc))
+
+    @property
+    def gpu_hours(self) -> float | None:
+        """Hours of all devices together; None for a run on a CPU or on an unknown device."""
+        device = self.provenance.device
+        if device is None or device.startswith("cpu"):
+            return None
+        return self.cost.wall_s * self.cost.devices / 3600
 
 
 def record_from(data: Any, where: str = "Record") -> Record:
@@ -200,7 +238,8 @@ def write_record(record: Record, path: str | os.PathLike[str]) -> Path:
 
 def record_id(record: Record) -> str:
     """Return what names a Record: 16 hexadecimal digits of its content's SHA-256, the same wherever its file lies."""
-    return hashlib.sha256(record.model_dump_json().encode()).hexdigest()[:16]
+    # Without defaults: a field that a later version of the package adds does not rename the Records there are.
+    return hashlib.sha256(record.model_dump_json(exclude_defaults=True).encode()).hexdigest()[:16]
 
 
 def identity(record: Record) -> Hashable:

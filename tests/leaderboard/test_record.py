@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import subprocess
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 from mixpro_bench.errors import UserError
 from mixpro_bench.leaderboard import SCHEMA_VERSION, read_record, write_record
 from mixpro_bench.leaderboard.index import load_index
-from mixpro_bench.leaderboard.record import json_schema, record_from
+from mixpro_bench.leaderboard.record import json_schema, record_from, record_id
+from mixpro_bench.leaderboard.series import thinned
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -132,3 +134,64 @@ def test_index_refuses_what_has_nothing_to_show(tmp_path):
     (tmp_path / "record.json").write_text("{")
     with pytest.raises(UserError, match="none of the 1 Records"):
         load_index(tmp_path)
+
+
+CURVE = {"axis": "iter", "at": [1, 5, 9], "values": [2.0, None, 0.5]}
+MORE = {
+    "series": {"loss": CURVE, "coco/bbox_mAP": {"axis": "epoch", "at": [1], "values": [0.4]}},
+    "best": {"metric": "top1", "value": 91.0, "at": 4, "axis": "epoch", "metrics": {"top1": 91.0, "top5": 99.0}},
+    "model": {"parameters": 5, "macs": 7, "image_size": [224, 224]},
+    "data_check": "passed",
+    "predictions": "predictions/all.npz",
+}
+
+
+def test_curves_best_validation_and_the_rest_survive_the_file(make, tmp_path):
+    record = make(**MORE)
+    again = read_record(write_record(record, tmp_path / "record.json"))
+    assert again == record
+    assert again.series["loss"].values == [2.0, None, 0.5]
+    assert again.best.metrics["top5"] == 99.0
+
+
+@pytest.mark.parametrize(
+    "curve",
+    [
+        CURVE | {"at": [1, 5]},
+        CURVE | {"at": [1, 9, 5]},
+        CURVE | {"at": [1, 5, 5]},
+        CURVE | {"at": [-1, 5, 9]},
+        CURVE | {"axis": "day"},
+        CURVE | {"values": [1.0, math.nan, 2.0]},
+        {"axis": "iter", "at": list(range(101)), "values": [0.0] * 101},
+    ],
+)
+def test_curves_that_cannot_be_are_refused(make, curve):
+    data = make().model_dump() | {"series": {"loss": curve}}
+    with pytest.raises(UserError, match=r"series\.loss"):
+        record_from(data, "it")
+
+
+def test_device_hours_are_those_of_all_devices_and_of_accelerators_only(make):
+    cost = {"wall_s": 1800.0, "train_s": 1700.0, "devices": 4}
+    assert make(cost=cost, provenance={"device": "NVIDIA H100"}).gpu_hours == pytest.approx(2.0)
+    assert make(cost=cost, provenance={"device": "cpu (x86_64, 2 threads)"}).gpu_hours is None
+    assert make(cost=cost).gpu_hours is None
+
+
+def test_records_of_before_keep_their_names(make):
+    """A Record without the fields that came later is named as if they did not exist."""
+    old = make()
+    data = {key: value for key, value in old.model_dump(mode="json").items() if key not in MORE}
+    assert record_id(record_from(data)) == record_id(old)
+    assert record_id(old.model_copy(update={"predictions": "p"})) != record_id(old)
+
+
+@given(st.integers(0, 2000), st.integers(2, 120))
+def test_thinning_is_even_and_keeps_both_ends(count, most):
+    kept = thinned(count, most)
+    assert len(kept) == min(count, most)
+    assert kept[:1] == [0][:count]
+    assert kept[-1:] == [count - 1][:count]
+    steps = {b - a for a, b in itertools.pairwise(kept)}
+    assert max(steps, default=0) - min(steps, default=0) <= 1
