@@ -21,7 +21,7 @@ EXTRA_CHANNELS = 8
 
 
 @torch.no_grad()
-def attention_row(q: Tensor, k: Tensor, scale: float, read: Read, prefix: int) -> Tensor:
+def attention_row(q: Tensor, k: Tensor, scale: float, read: Read, prefix: int, bias: Tensor | None = None) -> Tensor:
     """Return how much each patch token is attended to, averaged over heads.
 
     Args:
@@ -31,19 +31,22 @@ def attention_row(q: Tensor, k: Tensor, scale: float, read: Read, prefix: int) -
         read: ``"cls"``: by the class token, the first one. ``"mean"``: by the patch tokens, on average
             (SMMix, deit.py:290).
         prefix: Number of tokens before the patch tokens.
+        bias: Added to the scaled products, shape (heads, prefix + N, prefix + N); minus infinity hides a key.
 
     Returns:
         float32, shape (B, N); a row of the softmax without the columns of the prefix tokens, so sums are at most one.
     """
     with torch.autocast(q.device.type, enabled=False):
         if read == "cls":
-            weights = (q[:, :, :1].float() * scale @ k.float().transpose(-2, -1)).softmax(dim=-1)
+            scores = q[:, :, :1].float() * scale @ k.float().transpose(-2, -1)
+            weights = (scores if bias is None else scores + bias[:, :1].float()).softmax(dim=-1)
             return weights[..., prefix:].mean(dim=(1, 2))
         # Head by head: all heads' N x N matrices at once would be the largest tensor of the whole step.
-        rows = [
-            (query.float() * scale @ key.float().transpose(-2, -1)).softmax(dim=-1)[..., prefix:].mean(dim=1)
-            for query, key in zip(q[:, :, prefix:].unbind(1), k.unbind(1), strict=True)
-        ]
+        rows = []
+        for head, (query, key) in enumerate(zip(q[:, :, prefix:].unbind(1), k.unbind(1), strict=True)):
+            scores = query.float() * scale @ key.float().transpose(-2, -1)
+            scores = scores if bias is None else scores + bias[head, prefix:].float()
+            rows.append(scores.softmax(dim=-1)[..., prefix:].mean(dim=1))
         return torch.stack(rows).mean(dim=0)
 
 
