@@ -226,3 +226,13 @@ class ClassAttention(nn.Module):
         k, v = (split_heads(part, self.heads) for part in self.kv(x).chunk(2, dim=-1))
         row = attention_row(q, k, q.shape[-1] ** -0.5, "cls", prefix=1) if read else None
         return self.proj(join_heads(F.scaled_dot_product_attention(q, k, v))), row
+
+
+def initialise(*modules: nn.Module) -> None:
+    """Start linear layers as transformers do: weights normal with standard deviation 0.02, cut at 2, biases zero."""
+    for parent in modules:
+        for module in parent.modules():
+            if isinstance(module, nn.Linear):
+                trunc_normal_(module.weight, std=0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
