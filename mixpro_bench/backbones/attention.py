@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from timm.layers import Attention
 from timm.models.cait import ClassAttn
-from torch import Tensor
+from torch import Tensor, nn
 
 Read = Literal["cls", "mean"]
 
@@ -84,6 +84,33 @@ def carry_alone(q: Tensor, k: Tensor, share: Tensor, *, scale: float) -> Tensor:
     return F.scaled_dot_product_attention(q, k, rider, scale=scale)[..., 0].float().mean(dim=1)
 
 
+def queries_keys_values_with_share(attn: Attention, x: Tensor, share: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Project tokens as ``attn.qkv`` does, with room for the share, which is what `carry` makes of three copies.
+
+    The rows of zeros are in the weight, so that the projection itself leaves the room. The share is written where the
+    values have it: past autograd, for no gradient reaches a channel that no output uses.
+
+    Args:
+        attn: The layer, without norms of queries and keys.
+        x: Tokens, shape (B, N, C).
+        share: One number per token, shape (B, N).
+
+    Returns:
+        Queries, keys and values, each (B, heads, N, d + 8); the share is channel d of the values.
+    """
+    b, n, c = x.shape
+    heads, d = attn.num_heads, attn.head_dim
+    weight = F.pad(attn.qkv.weight.view(3, heads, d, c), (0, 0, 0, EXTRA_CHANNELS)).flatten(0, 2)
+    bias = attn.qkv.bias
+    if bias is not None:
+        bias = F.pad(bias.view(3, heads, d), (0, EXTRA_CHANNELS)).flatten()
+    qkv = F.linear(x, weight, bias).view(b, n, 3, heads, d + EXTRA_CHANNELS)
+    with torch.no_grad():
+        qkv.detach()[:, :, 2, :, d] = share[:, :, None]
+    q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+    return q, k, v
+
+
 def attend(
     attn: Attention, x: Tensor, *, read: Read | None = None, prefix: int = 1, share: Tensor | None = None
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
@@ -101,16 +128,22 @@ def attend(
         the attention matrix averaged over heads. Row and share are detached.
     """
     b, n, _ = x.shape
-    qkv = attn.qkv(x).reshape(b, n, 3, attn.num_heads, attn.head_dim).permute(2, 0, 3, 1, 4)
-    q, k, v = qkv.unbind(0)
-    q, k = attn.q_norm(q), attn.k_norm(k)
-    row = attention_row(q, k, attn.scale, read, prefix) if read else None
     dropout = attn.attn_drop.p if attn.training else 0.0
     mixed = None
-    if share is None:
-        out = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=attn.scale)
+    normed = not (isinstance(attn.q_norm, nn.Identity) and isinstance(attn.k_norm, nn.Identity))
+    if share is None or normed or dropout:
+        qkv = attn.qkv(x).reshape(b, n, 3, attn.num_heads, attn.head_dim).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv.unbind(0)
+        q, k = attn.q_norm(q), attn.k_norm(k)
+        if share is None:
+            out = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=attn.scale)
+        else:
+            out, mixed = carry(q, k, v, share, scale=attn.scale, dropout=dropout)
     else:
-        out, mixed = carry(q, k, v, share, scale=attn.scale, dropout=dropout)
+        q, k, v = queries_keys_values_with_share(attn, x, share)
+        wide = F.scaled_dot_product_attention(q, k, v, scale=attn.scale)
+        out, mixed = wide[..., : attn.head_dim], wide[..., attn.head_dim].detach().float().mean(dim=1)
+    row = attention_row(q, k, attn.scale, read, prefix) if read else None
     out = attn.norm(out.transpose(1, 2).reshape(b, n, attn.attn_dim))
     if attn.gate is not None:
         out = out * attn.gate(x).sigmoid()

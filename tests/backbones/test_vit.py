@@ -162,12 +162,37 @@ def test_bf16_autocast():
     assert (rough.share - exact.share).abs().max() < 5e-3
 
 
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_share_rides_along_without_a_trace_in_the_gradients(bias: bool):
+    torch.manual_seed(2)
+    attn, x, w = Attention(48, num_heads=3, qkv_bias=bias), torch.randn(2, 10, 48), torch.rand(2, 10)
+    direction = torch.randn(2, 10, 48)
+    found = []
+    for share in (None, w):
+        attn.zero_grad()
+        inputs = x.clone().requires_grad_()
+        out, _, mixed = attend(attn, inputs, share=share)
+        (out * direction).sum().backward()
+        found.append([out.detach(), inputs.grad, *(p.grad.clone() for p in attn.parameters())])
+    for plain, riding in zip(*found, strict=True):
+        assert plain.abs().max() > 1e-3
+        assert torch.allclose(plain, riding, atol=1e-6)
+    assert mixed is not None
+    assert not mixed.requires_grad
+
+
 @pytest.mark.slow
 def test_compile():
     model, x, share = build("vit"), images(), half()
     expected = model(x, need=ALL, share=share)
+    expected.logits.square().sum().backward()
+    gradients = {name: p.grad.clone() for name, p in model.named_parameters()}
+    model.zero_grad()
     model.compile(backend="aot_eager")
     got = model(x, need=ALL, share=share)
+    got.logits.square().sum().backward()
+    for name, p in model.named_parameters():
+        assert torch.allclose(p.grad, gradients[name], atol=1e-5), name
     assert torch.allclose(got.logits, expected.logits, atol=1e-5)
     assert torch.allclose(got.importance, expected.importance, atol=1e-5)
     assert torch.allclose(got.share, expected.share, atol=1e-5)
