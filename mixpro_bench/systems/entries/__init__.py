@@ -1,0 +1,1 @@
+"""One file per system, each with its rows in ``SYSTEMS``."""
