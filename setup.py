@@ -31,7 +31,7 @@ setup(
     },
     install_requires=[
         "faster-coco-eval>=1.6",
-        "filelock>=3.12",
+        "filelock>=4.1",
         "ftfy>=6.1",
         "jinja2>=3.1",
         "mmdet>=3.3,<3.4",

@@ -1,6 +1,7 @@
-"""Resuming in the middle of an iteration-based run without reading the data before it.
+"""Resuming in the middle of a run without reading the data before it.
 
-Reason: mmengine reads and throws away every batch that was already trained.
+Reason: an iteration-based run of mmengine's reads and throws away every batch that was already trained; an epoch-based
+one that resumes from a checkpoint within an epoch begins that epoch again, while it goes on counting.
 Can go when mmengine skips in the sampler.
 """
 
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmengine.registry import DATA_SAMPLERS
+from mmengine.runner import EpochBasedTrainLoop as EngineEpochBasedTrainLoop
 from mmengine.runner import IterBasedTrainLoop as EngineIterBasedTrainLoop
 from torch.utils.data import Sampler
 
@@ -65,7 +67,8 @@ class IterBasedTrainLoop(EngineIterBasedTrainLoop):
         runner.call_hook("before_train")
         runner.call_hook("before_train_epoch")
         if self._iter > 0:
-            self._skip(self._iter)
+            for _ in range(skip(self.dataloader, self._iter)):
+                next(self.dataloader_iterator)
         while self._iter < self._max_iters and not self.stop_training:
             runner.model.train()
             self.run_iter(next(self.dataloader_iterator))
@@ -77,15 +80,34 @@ class IterBasedTrainLoop(EngineIterBasedTrainLoop):
         runner.call_hook("after_train")
         return runner.model
 
-    def _skip(self, batches: int) -> None:
-        """Begin after ``batches`` batches: among the batches of indices where that can be, else by reading them."""
-        for skipper in (self.dataloader.batch_sampler, self.dataloader.sampler):
-            if hasattr(skipper, "skip"):
-                count = batches if skipper is self.dataloader.batch_sampler else batches * self.dataloader.batch_size
-                skipper.skip(count)
-                return
-        for _ in range(batches):
-            next(self.dataloader_iterator)
+
+@LOOPS.register_module()
+class EpochBasedTrainLoop(EngineEpochBasedTrainLoop):
+    """mmengine's loop; the first epoch of a resumed run begins where its checkpoint was written."""
+
+    def run_epoch(self) -> None:
+        """Train the rest of an epoch; what comes behind its last step still comes if only that is left."""
+        self.runner.call_hook("before_train_epoch")
+        self.runner.model.train()
+        done = self._iter - self._epoch * len(self.dataloader)
+        unwanted = skip(self.dataloader, done) if done else 0
+        for index, batch in enumerate(itertools.islice(self.dataloader, unwanted, None), start=done):
+            self.run_iter(index, batch)
+        self.runner.call_hook("after_train_epoch")
+        self._epoch += 1
+
+
+def skip(dataloader: Any, batches: int) -> int:
+    """Let the next iteration over a loader begin after ``batches`` batches, among the indices, reading none.
+
+    Returns:
+        The number of batches to be read and thrown away: none, or all of them where the loader's samplers cannot skip.
+    """
+    for skipper in (dataloader.batch_sampler, dataloader.sampler):
+        if hasattr(skipper, "skip"):
+            skipper.skip(batches if skipper is dataloader.batch_sampler else batches * dataloader.batch_size)
+            return 0
+    return batches
 
 
 class SkippingBatches(Sampler):

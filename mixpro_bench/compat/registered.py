@@ -7,7 +7,7 @@ from mixpro_bench import compat
 from mixpro_bench.compat.amp import AmpOptimWrapper, OptimWrapper
 from mixpro_bench.compat.checkpoint_hook import CheckpointHook
 from mixpro_bench.compat.distributed import DistributedDataParallel
-from mixpro_bench.compat.loops import IterBasedTrainLoop
+from mixpro_bench.compat.loops import EpochBasedTrainLoop, IterBasedTrainLoop
 from mixpro_bench.compat.runner import Runner
 from mixpro_bench.compat.runtime_info import RuntimeInfoHook
 from mixpro_bench.compat.step_seed import StepSeedHook
@@ -18,6 +18,7 @@ __all__ = [
     "AmpOptimWrapper",
     "CheckpointHook",
     "DistributedDataParallel",
+    "EpochBasedTrainLoop",
     "IterBasedTrainLoop",
     "OptimWrapper",
     "Runner",

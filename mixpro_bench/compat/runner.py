@@ -39,7 +39,7 @@ from mixpro_bench.registry import RUNNERS
 
 # mmengine's types, as inherited configs name them -> ours, which take the same arguments.
 _HOOKS = {"RuntimeInfoHook": "mixpro_bench.RuntimeInfoHook", "CheckpointHook": "mixpro_bench.CheckpointHook"}
-_LOOPS = {"IterBasedTrainLoop": "mixpro_bench.IterBasedTrainLoop"}
+_LOOPS = {name: f"mixpro_bench.{name}" for name in ("EpochBasedTrainLoop", "IterBasedTrainLoop")}
 _WRAPPERS = {"OptimWrapper": "mixpro_bench.OptimWrapper", "AmpOptimWrapper": "mixpro_bench.AmpOptimWrapper"}
 # Samplers of training loaders -> whether they go on for ever.
 _SAMPLERS = {"DefaultSampler": False, "InfiniteSampler": True}

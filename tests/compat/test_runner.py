@@ -192,6 +192,34 @@ def test_epochs(toy, tmp_path):
     assert toy.fingerprint(resumed.model) == toy.fingerprint(whole.model)
 
 
+@pytest.mark.parametrize(("after", "saved", "validations"), [(9, 8, 2), (10, 10, 2), (11, 10, 1)])
+def test_resuming_within_an_epoch(toy, tmp_path, after, saved, validations):
+    """Epochs of five steps with a checkpoint every second step: that of step 10 lies between an epoch's end and its
+    validation, which writes it again."""
+    changes = dict(
+        train_cfg=dict(by_epoch=True, max_epochs=3, val_interval=1),
+        param_scheduler=[dict(type="MultiStepLR", milestones=[1, 2], by_epoch=True)],
+    )
+    cfg = toy.config(tmp_path / "whole", **changes)
+    cfg.train_dataloader.sampler.type = "DefaultSampler"
+    cfg.default_hooks.checkpoint.by_epoch = False
+    whole = toy.train(cfg)
+    cfg.work_dir = str(tmp_path / "cut")
+    cfg.custom_hooks = [dict(type="StopHook", after=after)]
+    with pytest.raises(InterruptedError):
+        toy.train(cfg)
+    assert load_checkpoint((tmp_path / "cut" / "last_checkpoint").read_text())["meta"]["iter"] == saved
+    cfg.pop("custom_hooks")
+    cfg.resume = True
+    toy.ToyData.reads = 0
+    resumed = toy.train(cfg)
+    assert toy.fingerprint(resumed.model) == toy.fingerprint(whole.model)
+    assert toy.ToyData.reads == 4 * (15 - saved) + 20 * validations
+    for key in ("train/loss", "train/lr", "val/toy/acc"):
+        ours, theirs = (runner.message_hub.get_scalar(key).data for runner in (resumed, whole))
+        assert ours[0].tolist() == theirs[0].tolist(), key
+
+
 def test_bfloat16_on_the_cpu(toy, tmp_path):
     cfg = toy.config(tmp_path)
     cfg.optim_wrapper.type = "AmpOptimWrapper"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,25 @@ def test_a_killed_run_frees_its_work_dir(tmp_path):
     assert subprocess.run([sys.executable, "-c", code]).returncode == 9
     with locked(tmp_path):
         pass
+
+
+def test_workers_that_outlive_a_killed_run_do_not_hold_its_work_dir(tmp_path):
+    """A killed run's data workers live on for seconds, and must not keep it from being taken up again."""
+    code = (
+        "import os, signal, sys, time\nfrom mixpro_bench.launch import locked\n"
+        f"with locked({str(tmp_path)!r}):\n"
+        "    if not os.fork(): print(os.getpid(), flush=True), time.sleep(60)\n"
+        "    else: time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as run:
+        worker = int(run.stdout.readline())
+        run.kill()
+        run.wait()
+        try:
+            with locked(tmp_path):
+                os.kill(worker, 0)
+        finally:
+            os.kill(worker, signal.SIGKILL)
 
 
 def test_other_processes_of_a_run_do_not_lock(tmp_path, monkeypatch):
