@@ -191,7 +191,7 @@ class HorNet(Pooled):
         "hornet_gf_test": _test(GLOBAL),
     }
 
-    def build(
+    def build(  # type: ignore[override]
         self,
         *,
         drop_path_rate: float,

@@ -1,8 +1,10 @@
 """HorNet, with 7 x 7 convolutions and with global filters."""
 
+from typing import Any
+
 from mixpro_bench.systems.model import Number, System, Variant
 
-COMMON = dict(
+COMMON: dict[str, Any] = dict(
     build=dict(type="mixpro_bench.HorNet"),
     importance="cam",
     attention="none; class activation map (approximate: the norm behind the pooling enters by its gain only)",
