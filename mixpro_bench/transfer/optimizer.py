@@ -13,7 +13,7 @@ from mixpro_bench.errors import UserError
 from mixpro_bench.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from mixpro_bench.transfer.matching import left_behind
 
-# Parameters of more than one dimension that are no weights of a linear map: positions, tokens, bias tables.
+# Parts of names of what is no weight of a linear map though it has more than one dimension: positions, tokens, tables.
 NO_DECAY_PARTS = (
     "pos_embed",
     "patch_pos",
@@ -72,9 +72,11 @@ def decays(name: str, parameter: nn.Parameter, exempt: Iterable[str] = ()) -> bo
         parameter: The parameter.
         exempt: Full names without decay beside the rule.
     """
-    if parameter.ndim <= 1 or name.endswith(".bias") or name in exempt:
+    parts = name.split(".")
+    # A table, a token or a scale has a name of its own; a weight is called one, an LSTM's weight_ih_l0 included.
+    if parameter.ndim <= 1 or "weight" not in parts[-1] or name in exempt:
         return False
-    return not any(part in NO_DECAY_PARTS for part in name.split("."))
+    return not any(part in NO_DECAY_PARTS for part in parts)
 
 
 def param_groups(
