@@ -1,6 +1,6 @@
 """Methods against a baseline: paired over pretraining seeds, corrected for many comparisons, with what could be seen.
 
-The t distributions, central and not, come from SciPy.
+The t distributions, central and not, come from SciPy, Holm's correction from statsmodels.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from statistics import fmean
 
 from scipy import special
 
+from mixpro_bench.leaderboard.collector import collector_off
 from mixpro_bench.leaderboard.statistics import ALPHA, half_width, spread
 
 POWER = 0.8
@@ -70,13 +71,16 @@ def compare(units: Mapping[Hashable, float], baseline: Mapping[Hashable, float])
 
 def correct(gains: Sequence[Gain]) -> list[Gain]:
     """Replace the p-values of one family of comparisons by Holm's; a gain without one is no test and not counted."""
-    # Not by statsmodels: its multipletests collects garbage on each call, half a second with ten thousand Records. The
-    # tests compare with it.
-    tested = sorted((gain.p, place) for place, gain in enumerate(gains) if gain.p is not None)
-    corrected, largest = list(gains), 0.0
-    for smaller, (p, place) in enumerate(tested):
-        largest = max(largest, min(1.0, p * (len(tested) - smaller)))
-        corrected[place] = replace(gains[place], p=largest)
+    from statsmodels.stats.multitest import multipletests
+
+    corrected = list(gains)
+    tested = [place for place, gain in enumerate(gains) if gain.p is not None]
+    if tested:
+        # statsmodels has the collector go through everything there is after each correction.
+        with collector_off():
+            values = multipletests([gains[place].p for place in tested], method="holm")[1]
+        for place, p in zip(tested, values, strict=True):
+            corrected[place] = replace(gains[place], p=float(p))
     return corrected
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mixpro_bench.errors import UserError
+from mixpro_bench.leaderboard.collector import collector_off
 from mixpro_bench.leaderboard.record import RECORD_NAME, Record, identity, read_record
 
 
@@ -82,11 +83,12 @@ def check(path: str | os.PathLike[str]) -> tuple[Index, list[str]]:
 def _load(paths: Iterable[Path]) -> tuple[list[tuple[Path, Record]], list[tuple[Path, str]]]:
     good: list[tuple[Path, Record]] = []
     bad: list[tuple[Path, str]] = []
-    for path in paths:
-        try:
-            good.append((path, read_record(path)))
-        except UserError as error:
-            bad.append((path, str(error)))
+    with collector_off():
+        for path in paths:
+            try:
+                good.append((path, read_record(path)))
+            except UserError as error:
+                bad.append((path, str(error)))
     return good, bad
 
 

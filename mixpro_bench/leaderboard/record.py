@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -158,7 +159,7 @@ class Record(_Part):
         created: When the Record was made, with time zone.
     """
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Annotated[int, Field(strict=True)] = SCHEMA_VERSION
     stage: Name
     method: Method
     backbone: Name
@@ -221,9 +222,16 @@ def read_record(path: str | os.PathLike[str]) -> Record:
         UserError: If the file is missing, cut short, or no Record of a known version.
     """
     try:
-        data = json.loads(Path(path).read_bytes())
+        content = Path(path).read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    # The quick way for what is as it should be; what is not takes the one that migrates, or says what is wrong.
+    with contextlib.suppress(ValidationError):
+        record = Record.model_validate_json(content)
+        if "schema_version" in record.model_fields_set and record.schema_version == SCHEMA_VERSION:
+            return record
+    try:
+        data = json.loads(content)
     except ValueError as error:  # json's and unicode's errors both
         raise UserError(f"{path} is not a Record: not valid JSON ({error}); run again what made it") from None
     return record_from(data, str(path))

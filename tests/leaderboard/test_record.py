@@ -53,9 +53,20 @@ def test_a_newer_schema_is_refused_with_both_versions(make, tmp_path):
 
 
 @pytest.mark.parametrize("version", [None, 0, -1, "1", 1.5, True])
-def test_a_schema_version_that_is_none_is_refused(make, version):
+def test_a_schema_version_that_is_none_is_refused(make, version, tmp_path):
     with pytest.raises(UserError, match="schema_version"):
         record_from(make().model_dump() | {"schema_version": version})
+    (tmp_path / "record.json").write_text(json.dumps(make().model_dump(mode="json") | {"schema_version": version}))
+    with pytest.raises(UserError, match="schema_version"):
+        read_record(tmp_path / "record.json")
+
+
+def test_a_file_without_a_schema_version_is_refused(make, tmp_path):
+    data = make().model_dump(mode="json")
+    del data["schema_version"]
+    (tmp_path / "record.json").write_text(json.dumps(data))
+    with pytest.raises(UserError, match="schema_version"):
+        read_record(tmp_path / "record.json")
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
