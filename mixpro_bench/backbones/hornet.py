@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from timm.layers import DropPath, LayerNorm2d, Mlp
 from torch import Tensor, nn
 
-from mixpro_bench.backbones.pieces import drop_path_rates, pad_to
+from mixpro_bench.backbones.pieces import PatchConv, drop_path_rates
 from mixpro_bench.backbones.pooled import Pooled, Stage, start
 from mixpro_bench.registry import MODELS
 
@@ -132,25 +132,6 @@ class Block(nn.Module):
         """Run on maps (B, C, h, w)."""
         x = x + self.drop_path(self.scale1 * self.mix(self.norm1(x)))
         return x + self.drop_path(self.scale2 * self.mlp(self.norm2(x)))
-
-
-class PatchConv(nn.Module):
-    """A convolution over patches that do not overlap; maps are padded with zeros to whole patches.
-
-    Args:
-        in_channels: Channels of the map.
-        out_channels: Channels of the patches.
-        patch: Side of a patch.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, patch: int) -> None:
-        super().__init__()
-        self.patch = patch
-        self.conv = nn.Conv2d(in_channels, out_channels, patch, patch)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Turn (B, C, h, w) into (B, C', ceil(h / patch), ceil(w / patch))."""
-        return self.conv(pad_to(x, self.patch))
 
 
 LOCAL, GLOBAL = (False, False, False, False), (False, False, True, True)

@@ -170,6 +170,25 @@ def sincos_position(dim: int, size: tuple[int, int], device: torch.device | None
     return torch.cat((columns, rows), dim=2).permute(2, 0, 1)[None]
 
 
+class PatchConv(nn.Module):
+    """A convolution over patches that do not overlap; maps are padded with zeros to whole patches.
+
+    Args:
+        in_channels: Channels of the map.
+        out_channels: Channels of the patches.
+        patch: Side of a patch.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, patch: int) -> None:
+        super().__init__()
+        self.patch = patch
+        self.conv = nn.Conv2d(in_channels, out_channels, patch, patch)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn (B, C, h, w) into (B, C', ceil(h / patch), ceil(w / patch))."""
+        return self.conv(pad_to(x, self.patch))
+
+
 class RelativeBias(nn.Module):
     """A learned number per head and offset between two tokens of a window (Swin, arXiv:2103.14030, section 3.2).
 
