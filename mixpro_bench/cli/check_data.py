@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from mixpro_bench.datasets.check import Report, Scanner, check_ade, check_coco, check_imagenet
+    from mixpro_bench.datasets.check.outcome import remember
 
     path = args.path.expanduser()
     if not path.is_dir():
@@ -68,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
     scanner = Scanner(path, args.deep, args.jobs, remember=not args.fresh, console=Console(stderr=True))
     checks: dict[str, Callable[..., Report]] = {"imagenet": check_imagenet, "coco": check_coco, "ade20k": check_ade}
     report = checks[args.dataset](path, scanner, **told)
+    remember(path, report.ok, args.deep)
     if args.json:
         extra = {"deep": args.deep, "looked_at": scanner.looked, "remembered": scanner.remembered}
         print(json.dumps({**report.to_dict(), **extra}, indent=2))

@@ -8,6 +8,7 @@ Can go when mmengine's hook does this.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +17,9 @@ from mmengine.hooks import RuntimeInfoHook as EngineRuntimeInfoHook
 
 from mixpro_bench.registry import HOOKS
 
+# Called with a scalar's name, the iterations it was told after (counted from 1), and its values there.
+Reader = Callable[[str, Sequence[int], Sequence[float]], None]
+
 
 @HOOKS.register_module()
 class RuntimeInfoHook(EngineRuntimeInfoHook):
@@ -23,11 +27,16 @@ class RuntimeInfoHook(EngineRuntimeInfoHook):
 
     Args:
         interval: Iterations between readings; None takes that of the LoggerHook.
+
+    Attributes:
+        readers: Whoever wants to see the values when they are read; the hub does not know which iteration they are of.
     """
 
     def __init__(self, interval: int | None = None) -> None:
         self.interval = interval
+        self.readers: list[Reader] = []
         self._pending: dict[str, list[Any]] = {}
+        self._iterations: dict[str, list[int]] = {}
 
     def before_train(self, runner: Any) -> None:
         """Learn the log interval."""
@@ -46,6 +55,7 @@ class RuntimeInfoHook(EngineRuntimeInfoHook):
         for key, value in scalars.items():
             kept = value.detach() if isinstance(value, torch.Tensor) else value
             self._pending.setdefault(key, []).append(kept)
+            self._iterations.setdefault(key, []).append(runner.iter + 1)
         last = runner.iter + 1 >= runner.max_iters
         if (
             last
@@ -57,6 +67,7 @@ class RuntimeInfoHook(EngineRuntimeInfoHook):
     def flush(self, runner: Any) -> None:
         """Move everything kept so far into the message hub: one reading from the device."""
         pending, self._pending = self._pending, {}
+        iterations, self._iterations = self._iterations, {}
         on_device = {
             key: torch.stack([torch.as_tensor(value).reshape(()) for value in values]).double()
             for key, values in pending.items()
@@ -69,6 +80,8 @@ class RuntimeInfoHook(EngineRuntimeInfoHook):
         for key, values in pending.items():
             for value in values:
                 runner.message_hub.update_scalar(f"train/{key}", value)
+            for read in self.readers:
+                read(key, iterations[key], values)
 
     def before_val(self, runner: Any) -> None:
         """Read before validation: hooks may look at the training's scalars."""

@@ -75,6 +75,11 @@ def missing_data(cfg: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{loader}.dataset names '{path}', which is empty"
 
 
+def roots_of(cfg: Mapping[str, Any]) -> list[Path]:
+    """Return the data folders that a resolved config's loaders read from, each once."""
+    return list(dict.fromkeys(base for _, base, _ in _sources(cfg)))
+
+
 def _sources(cfg: Mapping[str, Any]) -> Iterator[tuple[str, Path, list[Path]]]:
     """Yield (loader, root, files and folders it reads), each split once."""
     seen = set()

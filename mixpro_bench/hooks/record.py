@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import numbers
@@ -14,17 +13,31 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import is_main_process
+from mmengine.dist import is_main_process, master_only
 from mmengine.hooks import Hook
+from mmengine.runner import IterBasedTrainLoop
 
+from mixpro_bench.compat.runtime_info import RuntimeInfoHook
 from mixpro_bench.errors import UserError
-from mixpro_bench.files import sha256_of
-from mixpro_bench.hooks.provenance import code_version, device_name, package_versions
-from mixpro_bench.leaderboard.record import RECORD_NAME, Record, record_from, write_record
+from mixpro_bench.files import sha256_of, write_text_atomic
+from mixpro_bench.hooks.history import History
+from mixpro_bench.hooks.model_size import model_size
+from mixpro_bench.hooks.provenance import (
+    audit_of,
+    code_version,
+    data_check,
+    data_fingerprint,
+    device_name,
+    last_checkpoint,
+    load_audit,
+    package_versions,
+)
+from mixpro_bench.leaderboard.record import RECORD_NAME, SCHEMA_VERSION, Record, record_from, write_record
 from mixpro_bench.registry import HOOKS
 
-LOAD_AUDIT_KEY = "mixpro_bench/load_audit"
 COST_KEY = "mixpro_bench_cost"
+HISTORY_KEY = "mixpro_bench_history"
+VALIDATIONS_NAME = "validations.json"
 SCRATCH = "scratch"
 REQUIRED = ("task", "backbone", "protocol", "version")
 REQUIRED_OF_PRETRAINING = ("method", "preset")
@@ -36,8 +49,10 @@ class RecordHook(Hook):
 
     What was run comes from the config's ``bench`` block; a transfer takes method, preset and pretraining seed from the
     checkpoint, through the load audit that the Handover leaves in the message hub. The metrics are those of the last
-    checkpoint: if the last validation was earlier (a run resumed behind it), validation runs once more. Times and
-    image counts travel in the checkpoint, so a resumed run reports what all its sessions cost.
+    checkpoint: if the last validation was earlier (a run resumed behind it), validation runs once more. Times, image
+    counts and curves travel in the checkpoint, so a resumed run reports what all its sessions cost and what they were
+    like. Each validation also goes into ``validations.json`` in the work dir, at once: a checkpoint is written before
+    it, so a run that is killed between the two would lose it.
 
     Raises:
         UserError: Before training, if the config has no complete ``bench`` block.
@@ -54,6 +69,9 @@ class RecordHook(Hook):
         self._validating = False
         self._code: tuple[str, bool] | None = None
         self._data: str | None = None
+        self._data_check: str | None = None
+        self._history = History()
+        self._run: dict[str, Any] = {}
 
     def before_run(self, runner: Any) -> None:
         """Check the ``bench`` block, and note code and data before anyone edits them."""
@@ -68,10 +86,16 @@ class RecordHook(Hook):
             )
         if is_main_process():
             self._code = code_version()
-            self._data = _data_fingerprint(runner)
+            self._data = data_fingerprint(runner)
+            self._data_check = data_check(runner)
 
     def before_train(self, runner: Any) -> None:
-        """Start the clock."""
+        """Start the clock; ask for the scalars of each step as they are read from the device."""
+        self._run = _run_of(runner)
+        self._resume_validations(runner)
+        for hook in runner.hooks:
+            if isinstance(hook, RuntimeInfoHook) and self._history.read not in hook.readers:
+                hook.readers.append(self._history.read)
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
         self._mark = time.perf_counter()
@@ -81,6 +105,9 @@ class RecordHook(Hook):
         inputs = data_batch.get("inputs") if isinstance(data_batch, Mapping) else None
         if isinstance(inputs, Sized):
             self._spent["images"] += len(inputs) * runner.world_size
+        rate = runner.message_hub.log_scalars.get("train/lr")
+        if rate is not None:
+            self._history.read("lr", [runner.iter + 1], [rate.current()])
 
     def before_val(self, runner: Any) -> None:
         """Time from here on is no training time."""
@@ -96,17 +123,24 @@ class RecordHook(Hook):
         """Keep the newest metrics."""
         self._metrics, self._not_finite = _numbers_of(metrics or {})
         self._metrics_iter = runner.iter
+        if self._mark is not None:  # else it is no training
+            epoch = None if isinstance(runner.train_loop, IterBasedTrainLoop) else runner.epoch
+            self._history.validated(runner.iter, epoch, {**self._metrics, **dict.fromkeys(self._not_finite)})
+            self._write_validations(runner)
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Put what was spent so far beside the weights."""
+        """Put what was spent and seen so far beside the weights."""
         self._tick()
         checkpoint["meta"][COST_KEY] = dict(self._spent)
+        checkpoint["meta"][HISTORY_KEY] = self._history.state()
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Take up what earlier sessions spent; weights that only initialise this run bring nothing."""
+        """Take up what earlier sessions spent and saw; weights that only initialise this run bring nothing."""
         if runner._resume:
-            for key, value in checkpoint.get("meta", {}).get(COST_KEY, {}).items():
+            meta = checkpoint.get("meta", {})
+            for key, value in meta.get(COST_KEY, {}).items():
                 self._spent[key] = self._spent.get(key, 0.0) + float(value)
+            self._history.load(meta.get(HISTORY_KEY, {}))
 
     def after_train(self, runner: Any) -> None:
         """Write the Record."""
@@ -119,7 +153,7 @@ class RecordHook(Hook):
             runner.logger.warning(f"left out of the Record, because not finite: {', '.join(self._not_finite)}")
         record = self.build(runner)
         # The card first: a run with a Record is done, and is not looked at again.
-        if record.stage == "pretrain" and (checkpoint := _last_checkpoint(Path(runner.work_dir))):
+        if record.stage == "pretrain" and (checkpoint := last_checkpoint(Path(runner.work_dir))):
             from mixpro_bench.transfer.card import card_of, write_card
 
             write_card(card_of(checkpoint, record=record), checkpoint.parent)
@@ -129,7 +163,7 @@ class RecordHook(Hook):
     def build(self, runner: Any) -> Record:
         """Make the Record of the run as it stands."""
         bench = runner.cfg["bench"]
-        audit = _load_audit(runner)
+        audit = load_audit(runner)
         upstream = audit.pop("upstream", None) or {}
         pretraining = bench["task"] == "pretrain"
         if pretraining:
@@ -141,7 +175,7 @@ class RecordHook(Hook):
             unknown = Path(audit.get("checkpoint") or "unknown").stem
             method = {"name": upstream.get("method") or unknown, "preset": upstream.get("preset") or unknown}
         data = {
-            "schema_version": 1,
+            "schema_version": SCHEMA_VERSION,
             "stage": bench["task"],
             "method": method,
             "backbone": upstream.get("backbone") or bench["backbone"],
@@ -152,12 +186,37 @@ class RecordHook(Hook):
             "metrics": self._metrics,
             "cost": self._cost(runner),
             "provenance": self._provenance(runner, audit),
+            "model": model_size(runner),
+            "series": self._history.series(),
+            "best": self._history.best(bench["task"]),
+            "data_check": self._data_check,
         }
         if upstream:
             data["upstream"] = upstream
         if self._not_finite:
             data["not_finite"] = self._not_finite
         return record_from(data, f"the Record of {runner.work_dir}")
+
+    @master_only
+    def _resume_validations(self, runner: Any) -> None:
+        """Take up validations that came after the checkpoint was written, if they are of this very run."""
+        path = Path(runner.work_dir, VALIDATIONS_NAME)
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+            if told["run"] == self._run:
+                known = {one["iter"] for one in self._history.validations}
+                for one in told["validations"]:
+                    if one["iter"] not in known and one["iter"] <= runner.iter:
+                        self._history.validated(one["iter"], one["epoch"], one["metrics"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # not there, cut short, or somebody else's
+        if self._history.validations or path.exists():
+            self._write_validations(runner)
+
+    @master_only
+    def _write_validations(self, runner: Any) -> None:
+        content = {"run": self._run, "validations": self._history.validations}
+        write_text_atomic(Path(runner.work_dir, VALIDATIONS_NAME), json.dumps(content, indent=1) + "\n")
 
     def _tick(self) -> None:
         if self._mark is None:
@@ -185,7 +244,7 @@ class RecordHook(Hook):
 
     def _provenance(self, runner: Any, audit: dict[str, Any]) -> dict[str, Any]:
         commit, dirty = self._code or code_version()
-        checkpoint = _last_checkpoint(Path(runner.work_dir))
+        checkpoint = last_checkpoint(Path(runner.work_dir))
         return {
             "commit": commit,
             "dirty": dirty,
@@ -196,7 +255,7 @@ class RecordHook(Hook):
             "data_fingerprint": self._data,
             "packages": package_versions(),
             "device": device_name(),
-            "load_audit": _audit_of(audit) if audit else None,
+            "load_audit": audit_of(audit) if audit else None,
             "upstream_checkpoint": audit.get("checkpoint"),
         }
 
@@ -215,37 +274,13 @@ def _numbers_of(metrics: Mapping[str, Any]) -> tuple[dict[str, float], list[str]
     return finite, rest
 
 
-def _load_audit(runner: Any) -> dict[str, Any]:
-    text = runner.message_hub.runtime_info.get(LOAD_AUDIT_KEY)
-    return dict(json.loads(text)) if text else {}
-
-
-def _audit_of(audit: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the load audit as a Record holds it: counts, and the first names of what did not fit."""
-    kept = {key: value for key, value in audit.items() if key not in ("checkpoint", "sha256", "upstream")}
-    for key in ("missing", "unexpected", "resized"):
-        if isinstance(names := kept.get(key), list):
-            kept[key] = len(names)
-            if names:
-                kept[f"{key}_names"] = names[:20]
-    return kept
-
-
-def _last_checkpoint(work_dir: Path) -> Path | None:
-    """Return the checkpoint that ``last_checkpoint`` names; a work dir that was moved keeps its files together."""
-    pointer = work_dir / "last_checkpoint"
-    if not pointer.is_file():
-        return None
-    named = Path(pointer.read_text().strip())
-    return next((path.resolve() for path in (named, work_dir / named.name) if path.is_file()), None)
-
-
-def _data_fingerprint(runner: Any) -> str | None:
-    """Return the fingerprint of the data that the config names, None if it names none."""
-    from mixpro_bench.datasets.fingerprint import fingerprint_config
-
-    fingerprint = fingerprint_config(runner.cfg)
-    return None if fingerprint == hashlib.sha256().hexdigest() else fingerprint
+def _run_of(runner: Any) -> dict[str, Any]:
+    """Return what tells a run from another in the same work dir."""
+    return {
+        "config_sha256": _hash_of(runner, "config_hash"),
+        "seed": runner.seed,
+        "upstream_sha256": load_audit(runner).get("sha256"),
+    }
 
 
 def _hash_of(runner: Any, kind: str, *arguments: int) -> str:

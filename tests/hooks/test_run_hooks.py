@@ -21,8 +21,7 @@ from mixpro_bench import compat
 from mixpro_bench.errors import UserError
 from mixpro_bench.hooks import ProgressHook, RecordHook
 from mixpro_bench.hooks import provenance as provenance_module
-from mixpro_bench.hooks.provenance import code_version
-from mixpro_bench.hooks.record import LOAD_AUDIT_KEY
+from mixpro_bench.hooks.provenance import LOAD_AUDIT_KEY, code_version
 from mixpro_bench.leaderboard import read_record
 
 pytestmark = pytest.mark.mm
@@ -57,6 +56,16 @@ class Toy(BaseModel):
         return {"loss": (out[:, 0] - target).square().mean()} if mode == "loss" else [out]
 
 
+class Trusting(Toy):
+    """Tells a factor in every third step, as a policy of several branches does."""
+
+    def forward(self, inputs, target, mode="tensor"):
+        out = super().forward(inputs, target, mode)
+        if mode == "loss" and MessageHub.get_current_instance().get_info("iter") % 3 == 1:
+            out["mix/factor"] = out["loss"].detach() / 2
+        return out
+
+
 class Numbers(Evaluator):
     """Says fixed numbers, and how often it was asked."""
 
@@ -87,13 +96,15 @@ def samples(count: int):
     return [{"inputs": torch.full((2,), float(i)), "target": torch.tensor(float(i))} for i in range(count)]
 
 
-def train(work_dir: Path, *, bench=BENCH, hooks=(), evaluator=None, iters=6, val_interval=4, audit=None, **options):
+def train(
+    work_dir: Path, *, bench=BENCH, hooks=(), evaluator=None, iters=6, val_interval=4, audit=None, model=Toy, **options
+):
     compat.install()
     loader = {"dataset": samples(8), "batch_size": 4, "num_workers": 0}
     name = f"{work_dir.name}-{len(MessageHub._instance_dict)}"  # a message hub of its own
     cfg = Config({"bench": bench, "runner_type": "mixpro_bench.Runner"} if bench else {})
     runner = RUNNERS.get("mixpro_bench.Runner")(
-        model=Toy(),
+        model=model(),
         work_dir=str(work_dir),
         train_dataloader=dict(loader, sampler={"type": "InfiniteSampler", "shuffle": True}),
         train_cfg={"type": "IterBasedTrainLoop", "max_iters": iters, "val_interval": val_interval},
@@ -184,6 +195,54 @@ def test_metrics_that_are_not_finite_are_left_out_and_named(tmp_path):
     record = read_record(tmp_path / "record.json")
     assert record.metrics == {"top5": 99.0, "calls": 2.0}
     assert record.not_finite == ["top1"]
+
+
+class Rising(Numbers):
+    """The metric of each validation is another one, and the best is the first."""
+
+    def evaluate(self, size):
+        return {"top1": 100.0 - MessageHub.get_current_instance().get_info("iter"), "top5": float("nan")}
+
+
+def test_curves_and_best_validation(tmp_path):
+    runner = train(tmp_path, evaluator=Rising(), model=Trusting)
+    record = read_record(tmp_path / "record.json")
+    series = {name: (curve.axis, curve.at, curve.values) for name, curve in record.series.items()}
+    losses = runner.message_hub.get_scalar("train/loss").data[0]
+    assert series["loss"] == ("iter", [1, 2, 3, 4, 5, 6], pytest.approx(losses, rel=1e-6))
+    assert series["lr"] == ("iter", [1, 2, 3, 4, 5, 6], [0.01] * 6)
+    assert series["factor"] == ("iter", [2, 5], pytest.approx([losses[1] / 2, losses[4] / 2], rel=1e-6))
+    top1 = series["top1"][2]
+    assert series["top1"][:2] == ("iter", [4, 6])
+    assert series["top5"] == ("iter", [4, 6], [None, None])
+    assert (record.best.metric, record.best.value, record.best.at) == ("top1", top1[0], 4)
+    assert record.metrics["top1"] == top1[1] < top1[0], "the metrics stay those of the last checkpoint"
+    assert record.model.parameters == 3
+    assert (record.model.macs, record.data_check, record.predictions) == (None, None, None)
+
+
+def test_a_killed_run_that_resumes_has_the_curves_of_one_that_was_not(tmp_path):
+    train(tmp_path / "whole", evaluator=Rising(), model=Trusting)
+    # Iteration 4 is in a checkpoint, its validation is not; iteration 5 is lost.
+    with pytest.raises(RuntimeError, match="stopped by the test"):
+        train(tmp_path / "killed", evaluator=Rising(), model=Trusting, hooks=[StopAt(5)])
+    train(tmp_path / "killed", evaluator=Rising(), model=Trusting, resume=True)
+    whole, killed = (read_record(tmp_path / name / "record.json") for name in ("whole", "killed"))
+    assert killed.series == whole.series
+    assert killed.best == whole.best
+
+
+def test_a_run_that_begins_anew_forgets_the_validations_of_before(tmp_path):
+    train(tmp_path, evaluator=Rising())
+    train(tmp_path, evaluator=Rising(), iters=2)
+    assert read_record(tmp_path / "record.json").series["top1"].at == [2]
+    # Somebody else's are left alone too, though they would fit by their place.
+    other = json.loads((tmp_path / "validations.json").read_text())
+    other["run"]["seed"] = 8
+    other["validations"][0]["iter"] = 1
+    (tmp_path / "validations.json").write_text(json.dumps(other))
+    train(tmp_path, evaluator=Rising(), iters=2, resume=True)
+    assert read_record(tmp_path / "record.json").series["top1"].at == [2]
 
 
 @pytest.mark.parametrize(("bench", "lacking"), [(None, "task, backbone"), ({"task": "pretrain"}, "backbone, protocol")])
