@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 # Where a run lies and how it was started, not what it is.
-_PLACE = frozenset({"work_dir", "load_from", "resume", "launcher", "experiment_name", "filename"})
+PLACE = frozenset(
+    {"work_dir", "load_from", "resume", "resume_changed_config", "launcher", "experiment_name", "filename"}
+)
 # What a recipe leaves open besides: how fast it runs, what is written about it, and what is compared.
-_NOT_RECIPE = _PLACE | frozenset(
+_NOT_RECIPE = PLACE | frozenset(
     {
         "backbone",
         "custom_imports",
@@ -39,9 +41,7 @@ _NOT_RECIPE = _PLACE | frozenset(
         "visualizer",
     }
 )
-_PATHS = frozenset(
-    {"ann_file", "checkpoint", "data_prefix", "data_root", "img_path", "out_dir", "root", "teacher_maps"}
-)
+PATHS = frozenset({"ann_file", "checkpoint", "data_prefix", "data_root", "img_path", "out_dir", "root", "teacher_maps"})
 _WIDTHS = frozenset({"in_channels", "in_strides"})
 _BENCH_RECIPE = ("task", "protocol", "version")
 
@@ -88,7 +88,7 @@ def config_hash(cfg: Mapping[str, Any]) -> str:
         >>> config_hash({"a": 1, "work_dir": "x"}) == config_hash({"work_dir": "y", "a": 1})
         True
     """
-    return _sha256({key: value for key, value in _plain(cfg).items() if key not in _PLACE})
+    return _sha256({key: value for key, value in _plain(cfg).items() if key not in PLACE})
 
 
 def recipe_hash(cfg: Mapping[str, Any], world_size: int = 1) -> str:
@@ -132,7 +132,7 @@ def _recipe(value: Any) -> Any:
         return {
             key: _recipe(item)
             for key, item in value.items()
-            if key not in _NOT_RECIPE | _PATHS | adapter and not _is_method(item)
+            if key not in _NOT_RECIPE | PATHS | adapter and not _is_method(item)
         }
     if isinstance(value, list):
         return [_recipe(item) for item in value if not _is_method(item)]

@@ -29,6 +29,7 @@ _READ_ELSEWHERE = frozenset(
         "efficient_conv_bn_eval",
         "find_unused_parameters",
         "model_wrapper_cfg",
+        "resume_changed_config",
         "runner_type",
         "sync_bn",
     }

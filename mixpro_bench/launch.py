@@ -34,6 +34,11 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CHECKPOINT",
         help="go on from the last checkpoint in the work dir, or from this one",
     )
+    parser.add_argument(
+        "--resume-changed-config",
+        action="store_true",
+        help="resume although the config is another one than that of the checkpoint; without it such a run is refused",
+    )
     parser.add_argument("--amp", action="store_true", help="train under autocast (bfloat16 unless the config says)")
     parser.add_argument(
         "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config, such as a.b=3"
@@ -67,6 +72,8 @@ def prepare(args: argparse.Namespace) -> Config:
         cfg.load_from = None if args.resume == "auto" else args.resume
         if cfg.load_from is not None and not Path(cfg.load_from).is_file():
             raise UserError(f"--resume names {cfg.load_from}, which does not exist: leave it empty for the last one")
+    if args.resume_changed_config:
+        cfg.resume_changed_config = True
     if args.amp:
         _use_amp(cfg)
     return cfg

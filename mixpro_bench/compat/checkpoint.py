@@ -73,7 +73,7 @@ def save_checkpoint(obj: Mapping[str, Any], path: str | os.PathLike[str]) -> Pat
     return path
 
 
-def load_checkpoint(path: str | os.PathLike[str], map_location: Any = "cpu") -> dict[str, Any]:
+def load_checkpoint(path: str | os.PathLike[str], map_location: Any = "cpu", *, mmap: bool = False) -> dict[str, Any]:
     """Read a checkpoint: torch's formats or safetensors, ours or somebody else's. Nothing in it is executed.
 
     What others pickle beside their tensors (argparse's Namespace, yacs' CfgNode, mmengine's HistoryBuffer, NumPy) comes
@@ -82,6 +82,7 @@ def load_checkpoint(path: str | os.PathLike[str], map_location: Any = "cpu") -> 
     Args:
         path: A local file.
         map_location: As in ``torch.load``.
+        mmap: Read tensors only when they are used, where the format allows it: quick for whoever wants the rest.
 
     Raises:
         UserError: The file is missing, empty, truncated, no checkpoint, or contains pickled code.
@@ -93,7 +94,7 @@ def load_checkpoint(path: str | os.PathLike[str], map_location: Any = "cpu") -> 
     if head.startswith(_ZIP):
         _check_archive(path)
     try:
-        loaded = _torch_load(path, map_location)
+        loaded = _torch_load(path, map_location, mmap=mmap and head.startswith(_ZIP))
     except pickle.UnpicklingError as error:
         refused = re.search(r"GLOBAL (\S+)", str(error))
         if refused is None:
@@ -238,12 +239,12 @@ def _check_archive(path: Path) -> None:
         raise UserError(f"{path} is not a checkpoint: it is a zip archive of something else")
 
 
-def _torch_load(path: Path, map_location: Any) -> Any:
+def _torch_load(path: Path, map_location: Any, *, mmap: bool) -> Any:
     try:
         with warnings.catch_warnings():
             # What torch thinks of a file's pickle protocol is of no use to whoever named the wrong file.
             warnings.filterwarnings("ignore", message="Detected pickle protocol")
-            return torch.load(path, map_location=map_location, weights_only=True)
+            return torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         if "GLOBAL" not in str(error):
             raise

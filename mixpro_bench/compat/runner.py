@@ -32,6 +32,7 @@ from mixpro_bench.compat.checkpoint import (
 )
 from mixpro_bench.compat.distributed import init_without_gpu
 from mixpro_bench.compat.loops import skipping_batches
+from mixpro_bench.compat.resume import refuse_changed_config
 from mixpro_bench.compat.runtime_info import RuntimeInfoHook
 from mixpro_bench.config import config_hash, recipe_hash
 from mixpro_bench.errors import UserError
@@ -55,7 +56,8 @@ class Runner(EngineRunner):
       ``meta['mixpro_bench']`` says what was run.
     - Training data are drawn and augmented as a function of (seed, epoch, index), and the global generators are
       reseeded in each step, so a resumed run goes on as if it had never stopped.
-    - A run that resumes does not initialise its weights: it needs no pretraining checkpoint any more.
+    - A run that resumes does not initialise its weights: it needs no pretraining checkpoint any more. Under another
+      config than it began with it does not resume, unless ``resume_changed_config=True``.
     - Without a GPU, several processes talk through gloo.
     - Learning rates scale (``auto_scale_lr``) with the global batch, accumulated steps included.
     - mmengine's hooks, loops and optimizer wrappers are replaced by this room's where it has one of that name.
@@ -69,9 +71,17 @@ class Runner(EngineRunner):
         return config_hash(self.cfg)
 
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
-        """Join the process group before mmengine tries to with GPUs."""
+        """Join the process group before mmengine tries to with GPUs; then, before anything is written, look back.
+
+        Raises:
+            UserError: The run resumes under another config than it began with, and ``resume_changed_config`` is unset.
+        """
         init_without_gpu(self._launcher, env_cfg.get("dist_cfg", {}))
         super().setup_env(env_cfg)
+        if self.cfg.get("resume") and not self.cfg.get("resume_changed_config"):
+            checkpoint = self.cfg.get("load_from") or latest_checkpoint(self.work_dir)
+            if checkpoint is not None:
+                refuse_changed_config(self.cfg.pretty_text, Path(checkpoint), self.world_size)
 
     def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
         """Wrap the model for several processes, on whatever device it is."""
@@ -265,6 +275,7 @@ class Runner(EngineRunner):
         meta.update(
             cfg=self.cfg.pretty_text,
             seed=self.seed,
+            world_size=self.world_size,
             experiment_name=self.experiment_name,
             time=time.strftime("%Y%m%d_%H%M%S"),
             mmengine_version=mmengine.__version__,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mixpro_bench.config_text import flat_config, flatten
 from mixpro_bench.errors import UserError
 from mixpro_bench.leaderboard.record import RECORD_NAME, Record, read_record
 
@@ -69,20 +69,13 @@ def diff_runs(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> list[Diff
 def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a config that mmengine dumped, by dotted key, without running it.
 
-    What is more than literals and ``dict(...)`` stays as text.
-
     Raises:
         UserError: If the file cannot be read or is no Python.
     """
     try:
-        tree = ast.parse(Path(path).read_text(encoding="utf-8"))
+        return flat_config(Path(path).read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError) as error:
         raise UserError(f"{path} cannot be read as a config: {error}") from None
-    flat: dict[str, Any] = {}
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-            flat.update(_flat(node.targets[0].id, _value(node.value)))
-    return flat
 
 
 def _facts(path: Path) -> dict[str, dict[str, Any] | None]:
@@ -110,32 +103,7 @@ def _there(config: Mapping[str, Any] | None) -> str:
 
 
 def _flatten(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for name, part in data.items() for key, value in _flat(name, part)}
-
-
-def _flat(key: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping) and value:
-        for name, part in value.items():
-            yield from _flat(f"{key}.{name}", part)
-    elif isinstance(value, list) and any(isinstance(part, Mapping) for part in value):
-        for number, part in enumerate(value):
-            yield from _flat(f"{key}.{number}", part)
-    else:
-        yield key, value
-
-
-def _value(node: ast.expr) -> Any:
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict" and not node.args:
-        return {word.arg: _value(word.value) for word in node.keywords if word.arg is not None}
-    if isinstance(node, ast.Dict):
-        keys = [_value(key) if key is not None else "**" for key in node.keys]
-        return {str(key): _value(value) for key, value in zip(keys, node.values, strict=True)}
-    if isinstance(node, (ast.List, ast.Tuple)):
-        return [_value(part) for part in node.elts]
-    try:
-        return ast.literal_eval(node)
-    except ValueError:
-        return ast.unparse(node)
+    return {key: value for name, part in data.items() for key, value in flatten(name, part)}
 
 
 def title_of(record: Record) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,7 @@ def test_resuming_elsewhere_leaves_the_first_work_dir_alone(toy, finished, tmp_p
     cfg = toy.config(tmp_path, resume=True, load_from=str(Path(finished.work_dir) / "iter_10.pth"))
     cfg.train_cfg.max_iters = 14
     cfg.val_evaluator = dict(type="ToyAccuracy", bonus=1.0)
+    cfg.resume_changed_config = True
     toy.train(cfg)
     assert sorted(path.name for path in Path(finished.work_dir).glob("*.pth")) == before
     assert [path.name for path in tmp_path.glob("best*")]
@@ -68,7 +70,7 @@ def test_averaged_weights_resume(toy, tmp_path):
     ema = dict(type="EMAHook", momentum=0.5)
     whole = toy.train(toy.config(tmp_path / "whole", custom_hooks=[ema]))
     with pytest.raises(InterruptedError):
-        toy.train(toy.config(tmp_path / "cut", custom_hooks=[ema, dict(type="StopHook", after=7)]))
+        toy.train(toy.config(tmp_path / "cut", custom_hooks=[ema]), stop=7)
     resumed = toy.train(toy.config(tmp_path / "cut", custom_hooks=[ema], resume=True))
     assert toy.fingerprint(resumed.model) == toy.fingerprint(whole.model)
     first, second = (load_checkpoint(tmp_path / name / "iter_10.pth") for name in ("whole", "cut"))
@@ -78,12 +80,11 @@ def test_averaged_weights_resume(toy, tmp_path):
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_resumed_is_bit_for_bit_the_same(toy, finished, tmp_path, workers):
-    cfg = toy.config(tmp_path, custom_hooks=[dict(type="StopHook", after=7)])
+    cfg = toy.config(tmp_path)
     cfg.train_dataloader.num_workers = workers
     with pytest.raises(InterruptedError):
-        toy.train(cfg)
+        toy.train(cfg, stop=7)
     assert (tmp_path / "last_checkpoint").read_text() == str(tmp_path / "iter_6.pth")
-    cfg.pop("custom_hooks")
     cfg.resume = True
     toy.ToyData.reads = 0
     resumed = toy.train(cfg)
@@ -106,11 +107,36 @@ def test_resuming_initialises_no_weights(toy, finished, tmp_path, capsys):
 
 def test_resuming_from_what_does_not_fit(toy, finished, tmp_path):
     path = Path(finished.work_dir) / "iter_10.pth"
+    changed = dict(model=dict(type="ToyClassifier", width=9), resume_changed_config=True)
     with pytest.raises(UserError, match="does not fit the model of this config"):
-        toy.train(toy.config(tmp_path, resume=True, load_from=str(path), model=dict(type="ToyClassifier", width=9)))
+        toy.train(toy.config(tmp_path, resume=True, load_from=str(path), **changed))
     weights = save_checkpoint({"state_dict": finished.model.state_dict()}, tmp_path / "weights.pth")
     with pytest.raises(UserError, match="no state of a run"):
         toy.train(toy.config(tmp_path, resume=True, load_from=str(weights)))
+
+
+def test_another_config_is_refused_before_anything_is_written(toy, finished, tmp_path):
+    shutil.copytree(finished.work_dir, tmp_path / "run")
+    (tmp_path / "run" / "last_checkpoint").write_text(str(tmp_path / "run" / "iter_10.pth"))
+    before = sorted(tmp_path.rglob("*"))
+    cfg = toy.config(tmp_path / "run", resume=True)
+    cfg.train_cfg.max_iters = 14
+    cfg.optim_wrapper.optimizer.lr = 0.02
+    named = r"iter_10\.pth was written under another config: it differs in optim_wrapper\.optimizer\.lr \(0\.01, "
+    with pytest.raises(UserError, match=named + r"now 0\.02\), train_cfg\.max_iters \(10, now 14\); give another"):
+        toy.train(cfg)
+    assert sorted(tmp_path.rglob("*")) == before
+    cfg.resume_changed_config = True
+    assert toy.train(cfg).iter == 14
+
+
+def test_what_does_not_change_results_may_change(toy, finished, tmp_path):
+    cfg = toy.config(tmp_path, resume=True, load_from=str(Path(finished.work_dir) / "iter_10.pth"))
+    cfg.train_dataloader.num_workers = 1
+    cfg.default_hooks.logger.interval = 7
+    cfg.default_hooks.checkpoint.interval = 5
+    cfg.log_level = "ERROR"
+    assert toy.train(cfg).iter == 10
 
 
 def test_loading_initial_weights(toy, finished, tmp_path):
@@ -182,10 +208,8 @@ def test_epochs(toy, tmp_path):
     whole = toy.train(cfg)
     assert (tmp_path / "whole" / "epoch_3.pth").exists()
     cfg.work_dir = str(tmp_path / "cut")
-    cfg.custom_hooks = [dict(type="StopHook", after=7)]
     with pytest.raises(InterruptedError):
-        toy.train(cfg)
-    cfg.pop("custom_hooks")
+        toy.train(cfg, stop=7)
     cfg.resume = True
     resumed = toy.train(cfg)
     assert load_checkpoint(tmp_path / "cut" / "epoch_3.pth")["meta"]["epoch"] == 3
@@ -205,11 +229,9 @@ def test_resuming_within_an_epoch(toy, tmp_path, after, saved, validations):
     cfg.default_hooks.checkpoint.by_epoch = False
     whole = toy.train(cfg)
     cfg.work_dir = str(tmp_path / "cut")
-    cfg.custom_hooks = [dict(type="StopHook", after=after)]
     with pytest.raises(InterruptedError):
-        toy.train(cfg)
+        toy.train(cfg, stop=after)
     assert load_checkpoint((tmp_path / "cut" / "last_checkpoint").read_text())["meta"]["iter"] == saved
-    cfg.pop("custom_hooks")
     cfg.resume = True
     toy.ToyData.reads = 0
     resumed = toy.train(cfg)
@@ -277,7 +299,7 @@ def test_two_processes_without_a_gpu(toy, tmp_path):
         return load_checkpoint(work_dir / "iter_10.pth")
 
     whole = run(tmp_path / "whole")
-    words = [str(TOY), str(tmp_path / "cut"), json.dumps({**changes, "custom_hooks": [dict(type="StopHook", after=7)]})]
+    words = [str(TOY), str(tmp_path / "cut"), json.dumps(changes), "7"]
     assert subprocess.run([*torchrun, *words], env=environment, capture_output=True).returncode != 0
     resumed = run(tmp_path / "cut", resume=True)
     assert all(torch.equal(value, resumed["state_dict"][key]) for key, value in whole["state_dict"].items())

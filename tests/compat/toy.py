@@ -133,16 +133,15 @@ def fingerprint(model: nn.Module) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def train(cfg: Config) -> Any:
-    """Build the Runner as mmdet's and mmseg's tools do, train, and return it."""
+def train(cfg: Config, stop: int | None = None) -> Any:
+    """Build the Runner as mmdet's and mmseg's tools do, train (``stop`` iterations at most), and return it."""
     cfg.experiment_name = f"toy{next(_count)}"
     runner = RUNNERS.build(cfg)
+    if stop is not None:  # not in the config: a run that was stopped is resumed under the config it had
+        runner.register_hook(StopHook(stop))
     runner.train()
     return runner
 
 
 if __name__ == "__main__":
-    from mixpro_bench.launch import run_training
-
-    toy_config = config(sys.argv[1], **json.loads(sys.argv[2] if len(sys.argv) > 2 else "{}"))
-    run_training(toy_config)
+    train(config(sys.argv[1], **json.loads(sys.argv[2])), *map(int, sys.argv[3:]))

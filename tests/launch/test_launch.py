@@ -62,6 +62,8 @@ def test_arguments(config_file, tmp_path, monkeypatch):
     assert cfg.optim_wrapper.type == "mixpro_bench.AmpOptimWrapper"
     assert cfg.optim_wrapper.optimizer.lr == 0.5
     assert cfg.launcher == "pytorch"
+    assert "resume_changed_config" not in cfg
+    assert prepare(parsed(config_file, "--resume", "--resume-changed-config")).resume_changed_config is True
     (tmp_path / "a.pth").touch()
     assert prepare(parsed(config_file, "--resume", str(tmp_path / "a.pth"))).load_from == str(tmp_path / "a.pth")
     with pytest.raises(UserError, match="does not exist"):

@@ -110,7 +110,7 @@ def test_transfer_leaves_a_record_and_resumes_without_its_source(task, source, t
 
     path.unlink()
     longer = [word.replace("max_iters=2", "max_iters=3") for word in command]
-    assert main([*longer, "default_hooks.logger.interval=1", "--resume"]) == 0
+    assert main([*longer, "default_hooks.logger.interval=1", "--resume", "--resume-changed-config"]) == 0
     record = json.loads((tmp_path / "run/record.json").read_text())
     assert record["provenance"]["load_audit"]["share"] == 1.0
     assert record["provenance"]["upstream_sha256"] == digest
