@@ -9,7 +9,7 @@ SYSTEMS = (
         build=dict(type="mixpro_bench.TimmBackbone"),
         key="name",
         variants=(Variant("cait_xxs24_224", 11_956_264, counted="timm 1.0.31"),),
-        test=dict(name="cait_xxs24_224", img_size=64, embed_dim=48, depth=4, num_heads=4, init_values=0.1),
+        test=dict(name="cait_xxs24_224", img_size=64, embed_dim=48, depth=2, num_heads=2, init_values=0.1),
         importance="class_attn",
         attention="class token's row in the last class-attention layer",
         channels=(192, 192, 192, 192),

@@ -8,7 +8,9 @@ SYSTEMS = (
         kind="LSTMs along rows and columns",
         build=dict(type="mixpro_bench.TimmBackbone"),
         key="name",
-        variants=(Variant("sequencer2d_s", 27_651_688, counted="timm 1.0.31, as the authors' code"),),
+        variants=(
+            Variant("sequencer2d_s", 27_651_688, 8.4, counted="timm 1.0.31; multiplications from the authors' README"),
+        ),
         more=("sequencer2d_m", "sequencer2d_l"),
         test=dict(name="sequencer2d_s", layers=(1, 1, 1, 1), embed_dims=(24, 48, 48, 48), hidden_sizes=(6, 12, 12, 12)),
         importance="cam",
@@ -22,6 +24,5 @@ SYSTEMS = (
             Number("Sequencer2D-M", "top1", 82.8, "ImageNet-1k, 224 px", "okojoalg/sequencer README"),
             Number("Sequencer2D-L", "top1", 83.4, "ImageNet-1k, 224 px", "okojoalg/sequencer README"),
         ),
-        remark="FlopCounterMode does not count LSTMs, so the count of multiplications is far too low",
     ),
 )

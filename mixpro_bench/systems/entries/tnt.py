@@ -10,7 +10,7 @@ SYSTEMS = (
         key="name",
         variants=(Variant("tnt_s_patch16_224", 23_768_584, 5.22, counted="timm 1.0.31, as the authors' code"),),
         more=("tnt_b_patch16_224",),
-        test=dict(name="tnt_s_patch16_224", img_size=64, embed_dim=48, inner_dim=12, depth=4, num_heads_outer=3),
+        test=dict(name="tnt_s_patch16_224", img_size=64, embed_dim=48, inner_dim=12, depth=2, num_heads_outer=3),
         importance="cls",
         attention="class token's row in the last outer attention",
         channels=(384, 384, 384, 384),
