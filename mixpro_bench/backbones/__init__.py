@@ -4,6 +4,7 @@ from mixpro_bench.backbones.cam import Cam
 from mixpro_bench.backbones.contract import Backbone, Need, Output, Share
 from mixpro_bench.backbones.fan import FAN
 from mixpro_bench.backbones.hornet import HorNet
+from mixpro_bench.backbones.sret import SReT
 from mixpro_bench.backbones.timm import TimmBackbone
 
-__all__ = ["FAN", "Backbone", "Cam", "HorNet", "Need", "Output", "Share", "TimmBackbone"]
+__all__ = ["FAN", "Backbone", "Cam", "HorNet", "Need", "Output", "SReT", "Share", "TimmBackbone"]
