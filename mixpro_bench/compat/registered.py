@@ -7,6 +7,7 @@ from mixpro_bench import compat
 from mixpro_bench.compat.amp import AmpOptimWrapper, OptimWrapper
 from mixpro_bench.compat.checkpoint_hook import CheckpointHook
 from mixpro_bench.compat.distributed import DistributedDataParallel
+from mixpro_bench.compat.ema import EMAHook
 from mixpro_bench.compat.loops import EpochBasedTrainLoop, IterBasedTrainLoop
 from mixpro_bench.compat.runner import Runner
 from mixpro_bench.compat.runtime_info import RuntimeInfoHook
@@ -18,6 +19,7 @@ __all__ = [
     "AmpOptimWrapper",
     "CheckpointHook",
     "DistributedDataParallel",
+    "EMAHook",
     "EpochBasedTrainLoop",
     "IterBasedTrainLoop",
     "OptimWrapper",

@@ -22,9 +22,9 @@ class Place:
 
     Attributes:
         seed: The run's seed.
-        step: Training iterations done.
-        rank: This process.
-        world_size: Number of processes.
+        step: Optimizer steps done.
+        rank: This process; with accumulated gradients, this part of the step's batch.
+        world_size: Number of processes; with accumulated gradients, of parts.
     """
 
     seed: int

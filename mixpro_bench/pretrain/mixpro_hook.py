@@ -123,7 +123,7 @@ class MixProHook(Hook):
         if isinstance(target, ForeignClassifier) and not target.prepared:
             with _same_draws_afterwards():
                 target.prepare(data_batch)
-        target.place = Place(runner.seed, runner.iter, get_rank(), get_world_size())
+        target.place = place_of(runner)
         if target.mixing:
             self.branch_steps[target.policy.choose(target.place).mixer.name] += 1
 
@@ -139,6 +139,18 @@ class MixProHook(Hook):
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Take the counts up again."""
         self.branch_steps = Counter(checkpoint.get(self.checkpoint_key, {}))
+
+
+def place_of(runner) -> Place:
+    """Return where a run is. Accumulated passes count as further processes of one step.
+
+    The sampler deals the samples of a step out in the same order, so a batch that is taken in several passes sees the
+    draws of one that is taken at once.
+    """
+    passes = getattr(runner.optim_wrapper, "_accumulative_counts", 1)
+    step, number = divmod(runner.iter, passes)
+    world_size = get_world_size()
+    return Place(runner.seed, step, number * world_size + get_rank(), world_size * passes)
 
 
 def check_aux(policy: MixPolicy, dataset: Any) -> None:
