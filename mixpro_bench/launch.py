@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -156,6 +157,10 @@ def _sentence(error: BaseException) -> str | None:
     for inner in reversed(chain):
         if isinstance(inner, UserError):
             return str(inner)
+    full = next((e for e in chain if isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT)), None)
+    if full is not None:
+        where = f" to write {full.filename}" if full.filename else ""
+        return f"there is no room on the disk{where}: make room, and run again with --resume"
     text = str(error.args[0]) if error.args else str(error)
     if isinstance(error, KeyError) and (unknown := re.search(r"(\S+) is not in the (\S+) registry", text)):
         return f"the config names the type '{unknown[1]}', which the {unknown[2]} registry does not know"

@@ -51,9 +51,25 @@ def save_checkpoint(obj: Mapping[str, Any], path: str | os.PathLike[str]) -> Pat
 
     Raises:
         TypeError: ``obj`` holds something that is neither a tensor nor a primitive; the key is named.
+        UserError: The disk is full, or cannot be written.
     """
     path = Path(path)
     plain = to_primitives(obj)
+    try:
+        _write(plain, path)
+    except (OSError, RuntimeError) as error:
+        # torch ends its archive on the way out, fails again, and says that instead.
+        cause = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(cause, OSError):
+            raise
+        raise UserError(
+            f"checkpoint {path} cannot be written ({cause.strerror or cause}): make room and run again, what was "
+            "there before is untouched"
+        ) from error
+    return path
+
+
+def _write(plain: Any, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     try:
@@ -70,7 +86,6 @@ def save_checkpoint(obj: Mapping[str, Any], path: str | os.PathLike[str]) -> Pat
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
-    return path
 
 
 def load_checkpoint(path: str | os.PathLike[str], map_location: Any = "cpu", *, mmap: bool = False) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -89,5 +90,7 @@ class ProgressHook(Hook):
             "host": socket.gethostname(),
             "updated": time.time(),
         }
-        write_text_atomic(Path(runner.work_dir, PROGRESS_NAME), json.dumps(state), sync=False)
+        # A file that only informs is no reason to end a run: the disk may have room again when a checkpoint is due.
+        with contextlib.suppress(OSError):
+            write_text_atomic(Path(runner.work_dir, PROGRESS_NAME), json.dumps(state), sync=False)
         self._written = time.monotonic()

@@ -56,7 +56,7 @@ def test_a_failed_write_leaves_the_older_checkpoint(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full_disk)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(UserError, match="No space left on device"):
         save_checkpoint(content(), path)
     assert sha256_file(path) == before
     assert os.listdir(tmp_path) == ["a.pth"]
