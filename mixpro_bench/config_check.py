@@ -37,7 +37,9 @@ _READ_ELSEWHERE = frozenset(
 # Scopes whose names this package can look up; a prefix of another scope is left to mmengine.
 _SCOPES = (SCOPE, "mmdet", "mmseg", "mmengine")
 # Keys of a dict that mmengine takes out before it builds the type.
-_NOT_ARGUMENTS = frozenset({"type", "_scope_", "_delete_", "_base_", "constructor", "paramwise_cfg", "priority"})
+_NOT_ARGUMENTS = frozenset(
+    {"type", "_scope_", "_delete_", "_base_", "constructor", "convert_to_iter_based", "paramwise_cfg", "priority"}
+)
 # Where a `type` stands, by the last key of its path -> the registry to ask first. Elsewhere a `type` without scope may
 # be a plain argument (timm's transforms and mmdet's nms have one), and only a type with a scope is looked up.
 _PLACES = {

@@ -2,6 +2,10 @@
 
 ``official`` is the maths of the released code with its quirks; ``fixed`` mends its defects; ``ours`` is what no author
 released. A config names a preset: ``policy=dict(preset='mixpro', mask_patch=32)``.
+
+How often a method's own branch runs, and what runs otherwise, differs from author to author, and so do results, for
+that reason alone. The presets named ``*-common`` keep a method's maths and give all methods one mix: the own branch on
+half of the steps and the DeiT baseline (Mixup or CutMix) on the other half, so that ``mixup-cutmix`` is their control.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from mixpro_bench.errors import UserError
 
 Policy = dict[str, Any]
 Kind = Literal["baseline", "official", "fixed", "ours"]
+Mix = Literal["official", "common", "both"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,8 @@ class Preset:
         kind: Whether it is what the authors released.
         source: Paper or file it follows.
         build: Returns the keyword arguments of `MixPolicy`.
+        mix: Whose shares the branches have: 'official' (the authors'), 'common' (one for all methods), or 'both' where
+            these are the same.
     """
 
     name: str
@@ -34,16 +41,19 @@ class Preset:
     kind: Kind
     source: str
     build: Callable[..., Policy]
+    mix: Mix = "official"
 
 
 PRESETS: dict[str, Preset] = {}
 
 
-def preset(name: str, method: str, kind: Kind, source: str) -> Callable[[Callable[..., Policy]], Callable[..., Policy]]:
+def preset(
+    name: str, method: str, kind: Kind, source: str, mix: Mix = "official"
+) -> Callable[[Callable[..., Policy]], Callable[..., Policy]]:
     """Register the function that builds a preset's policy."""
 
     def register(build: Callable[..., Policy]) -> Callable[..., Policy]:
-        PRESETS[name] = Preset(name, method, kind, source, build)
+        PRESETS[name] = Preset(name, method, kind, source, build, mix)
         return build
 
     return register
@@ -115,13 +125,19 @@ def cutmix(smoothing: float = 0.1, alpha: float = 1.0) -> Policy:
     return dict(branches=[dict(mixer=dict(type="CutMix", alpha=alpha), labeler=area(smoothing))])
 
 
-@preset("mixup-cutmix", "mixup-cutmix", "baseline", "DeiT's recipe; timm/data/mixup.py, switch_prob 0.5")
+@preset("mixup-cutmix", "mixup-cutmix", "baseline", "DeiT's recipe; timm/data/mixup.py, switch_prob 0.5", "both")
 def mixup_cutmix(smoothing: float = 0.1) -> Policy:
     """Build the policy of the DeiT baseline: Mixup or CutMix, half and half."""
     return dict(branches=timm_half(smoothing, 1.0))
 
 
-@preset("mixpro", "mixpro", "official", "MixPro, arXiv 2304.12043; fistyee/MixPro main.py with PAL_ATTN True (README)")
+@preset(
+    "mixpro",
+    "mixpro",
+    "official",
+    "MixPro, arXiv 2304.12043; fistyee/MixPro main.py with PAL_ATTN True (README)",
+    "both",
+)
 def mixpro(mask_patch: int = 32, smoothing: float = 0.1) -> Policy:
     """Build MixPro as its README runs it: MaskMix and PAL on half of the steps, hard labels and live factor there."""
     maskmix = dict(type="MaskMix", mask_patch=mask_patch, alpha=1.0, area="count")
@@ -129,14 +145,16 @@ def mixpro(mask_patch: int = 32, smoothing: float = 0.1) -> Policy:
     return dict(branches=[dict(mixer=maskmix, labeler=pal, prob=0.5), *timm_half(smoothing, 0.5)])
 
 
-@preset("mixpro-head", "mixpro", "official", "fistyee/MixPro main.py with PAL_ATTN False, as all its YAMLs have it")
+@preset(
+    "mixpro-head", "mixpro", "official", "fistyee/MixPro main.py with PAL_ATTN False, as all its YAMLs have it", "both"
+)
 def mixpro_head(mask_patch: int = 32, smoothing: float = 0.1) -> Policy:
     """Build MixPro as its released settings run it: MaskMix with area labels on half of the steps."""
     maskmix = dict(type="MaskMix", mask_patch=mask_patch, alpha=1.0, area="count")
     return dict(branches=[dict(mixer=maskmix, labeler=area(smoothing), prob=0.5), *timm_half(smoothing, 0.5)])
 
 
-@preset("mixpro-fixed", "mixpro", "fixed", "MixPro with pixel areas, smoothed labels and a detached factor")
+@preset("mixpro-fixed", "mixpro", "fixed", "MixPro with pixel areas, smoothed labels and a detached factor", "both")
 def mixpro_fixed(mask_patch: int = 32, smoothing: float = 0.1, detach: bool = True) -> Policy:
     """Build MixPro with its defects mended."""
     maskmix = dict(type="MaskMix", mask_patch=mask_patch, alpha=1.0, area="pixel")
@@ -229,3 +247,24 @@ def smmix_fixed(smoothing: float = 0.1, importance: str = "mean_attn", consisten
     mixer = dict(type="SMMix", importance=importance, unmixed_fp32=False)
     labeler = dict(type="SMMixLabel", smoothing=smoothing, consistency=consistency)
     return with_mixup(dict(mixer=mixer, labeler=labeler), 0.5, smoothing)
+
+
+def with_common_mix(own: Preset) -> Preset:
+    """Return a preset whose own branch runs on half of the steps, and Mixup or CutMix otherwise; see this module."""
+    takes = [p for p in inspect.signature(own.build).parameters.values() if p.name != "prob"]
+
+    def build(**options: Any) -> Policy:
+        branch, *others = own.build(**options)["branches"]
+        # The loss of the method's other half stays, such as TokenMix's binary cross-entropy.
+        labeler = others[0]["labeler"] if others else area(options.get("smoothing", 0.1))
+        half = [dict(part, labeler=labeler) for part in timm_half(labeler["smoothing"], 0.5)]
+        return dict(branches=[dict(branch, prob=0.5), *half])
+
+    build.__signature__ = inspect.Signature(takes)  # type: ignore[attr-defined]
+    source = f"{own.name} on half of the steps, Mixup and CutMix on a quarter each"
+    return Preset(f"{own.name}-common", own.method, own.kind, source, build, "common")
+
+
+for _name in ("transmix", "tl-align", "tokenmix", "smmix"):
+    for _own in (PRESETS[_name], PRESETS[f"{_name}-fixed"]):
+        PRESETS[f"{_own.name}-common"] = with_common_mix(_own)

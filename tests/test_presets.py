@@ -129,6 +129,28 @@ def test_probabilities_of_the_branches():
             assert abs(seen[mixer] - prob * steps) <= 4 * (steps * prob * (1 - prob)) ** 0.5 + 1e-9
 
 
+@pytest.mark.parametrize("name", [p.name for p in PRESETS.values() if p.mix in ("common", "both")])
+def test_the_common_mix_is_one_for_all_methods(name):
+    branches = policy_of(name)["branches"]
+    shares = Counter()
+    for branch in branches if name == "mixup-cutmix" else branches[1:]:
+        assert branch["labeler"]["type"] == "AreaLabel"
+        shares[branch["mixer"]["type"]] += branch["prob"]
+    if name == "mixup-cutmix":  # the control: as the others, with its own half made of the same
+        assert shares == {"Mixup": 0.5, "CutMix": 0.5}
+        return
+    assert shares == {"Mixup": 0.25, "CutMix": 0.25}
+    own = policy_of(name.removesuffix("-common"))["branches"]
+    assert branches[0] == {**own[0], "prob": 0.5}
+    losses = {branch["labeler"].get("loss", "ce") for branch in own[1:]} or {"ce"}
+    assert {branch["labeler"]["loss"] for branch in branches[1:]} == losses
+    if name.endswith("-common"):
+        with pytest.raises(UserError, match=r"policy\.prob"):
+            policy_of(name, prob=0.8)
+    half_smooth = policy_of(name, smoothing=0.05)["branches"]
+    assert {branch["labeler"]["smoothing"] for branch in half_smooth} == {0.05}
+
+
 def test_official_and_fixed_exist_for_every_method():
     kinds = {}
     for preset in PRESETS.values():
@@ -184,6 +206,8 @@ def test_every_method_is_listed_with_its_source(capsys):
     assert {row["name"] for row in listed["mixers"]} >= {"MaskMix", "SMMix", "TokenCutMix", "TokenMix"}
     assert {row["name"] for row in listed["labelers"]} >= {"PAL", "TLAlign", "TransMix", "TokenMixLabel"}
     assert all(row["source"] and row["kind"] for rows in listed.values() for row in rows)
+    mixes = {row["name"]: row["mix"] for row in listed["presets"]}
+    assert (mixes["transmix"], mixes["transmix-common"], mixes["mixpro"]) == ("official", "common", "both")
     assert main(["methods"]) == 0
     assert "mixpro-fixed" in capsys.readouterr().out
 

@@ -4,7 +4,7 @@ The data lie where MIXPRO_IMAGENET, MIXPRO_COCO and MIXPRO_ADE20K point (data/im
 data/ade/ADEChallengeData2016 if not set), the teacher's maps of TokenMix where MIXPRO_TEACHER_MAPS does.
 
 Command: mixpro-bench suite configs/suites/paper_deit.py --work-dir work_dirs/paper_deit [--dry-run]
-Cost: not run here: 72 runs, and 6 without pretraining.
+Cost: not run here: 78 runs, 6 of them without pretraining.
 """
 
 name = "paper_deit"

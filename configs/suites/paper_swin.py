@@ -1,7 +1,7 @@
 """Swin-T at paper scale: the methods, seeds, tasks and data of paper_deit.py.
 
 Command: mixpro-bench suite configs/suites/paper_swin.py --work-dir work_dirs/paper_swin [--dry-run]
-Cost: not run here: 72 runs, and 6 without pretraining.
+Cost: not run here: 78 runs, 6 of them without pretraining.
 """
 
 _base_ = "paper_deit.py"

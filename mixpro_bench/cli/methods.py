@@ -35,7 +35,8 @@ def listing() -> dict[str, list[dict]]:
     """Return the three tables as rows of primitives.
 
     ``kind`` is ``baseline``, ``official`` (the maths of the released code, for a component under the arguments named
-    in ``exact_with``), ``fixed`` or ``ours``.
+    in ``exact_with``), ``fixed`` or ``ours``. ``mix`` says whose shares a preset's branches have: ``official``, the
+    authors'; ``common``, one for all methods; or ``both``.
     """
     from mixpro_bench.presets import PRESETS
     from mixpro_bench.registry import BATCH_AUGMENTS, LABELERS
@@ -47,6 +48,7 @@ def listing() -> dict[str, list[dict]]:
             "name": p.name,
             "method": p.method,
             "kind": p.kind,
+            "mix": p.mix,
             "options": list(inspect.signature(p.build).parameters),
             "source": p.source,
         }

@@ -23,25 +23,26 @@ from mixpro_bench.rng import rng, seed32
 
 
 class EpochIndex(int):
-    """A sample index that knows its epoch; everywhere else it is the plain number.
+    """A sample index that knows its epoch, and which of its repeats in that epoch it is; elsewhere the plain number.
 
     Examples:
         >>> index = EpochIndex(7, epoch=2)
-        >>> index == 7, index.epoch
-        (True, 2)
+        >>> index == 7, index.epoch, index.repeat
+        (True, 2, 0)
     """
 
     epoch: int
+    repeat: int
 
-    def __new__(cls, value: int, epoch: int = 0) -> EpochIndex:
+    def __new__(cls, value: int, epoch: int = 0, repeat: int = 0) -> EpochIndex:
         """Make an index of ``epoch``."""
         index = super().__new__(cls, value)
-        index.epoch = epoch
+        index.epoch, index.repeat = epoch, repeat
         return index
 
-    def __reduce__(self) -> tuple[type[EpochIndex], tuple[int, int]]:
-        """Pickle with the epoch, for the queues between loader and workers."""
-        return EpochIndex, (int(self), self.epoch)
+    def __reduce__(self) -> tuple[type[EpochIndex], tuple[int, int, int]]:
+        """Pickle with epoch and repeat, for the queues between loader and workers."""
+        return EpochIndex, (int(self), self.epoch, self.repeat)
 
 
 @DATA_SAMPLERS.register_module()
@@ -89,9 +90,13 @@ class EpochSampler(Sampler):
         self._skip = 0
 
     def order(self, epoch: int) -> np.ndarray:
-        """Return the order of one epoch: (len(dataset),) indices, the same in every process."""
+        """Return the order of one epoch: (len(dataset),) numbers for `index`, the same in every process."""
         size = len(self.dataset)
         return rng(self.seed, "order", epoch).permutation(size) if self.shuffle else np.arange(size)
+
+    def index(self, number: int, epoch: int) -> EpochIndex:
+        """Return the sample that a number of `order` stands for."""
+        return EpochIndex(number, epoch)
 
     def __iter__(self) -> Iterator[EpochIndex]:
         """Iterate over this process' share, from where `skip` said."""
@@ -100,7 +105,7 @@ class EpochSampler(Sampler):
             yield from self._endless(start)
         else:
             share = self._share(self.order(self.epoch))
-            yield from (EpochIndex(index, self.epoch) for index in share[start:].tolist())
+            yield from (self.index(number, self.epoch) for number in share[start:].tolist())
 
     def _share(self, order: np.ndarray) -> np.ndarray:
         """Cut this process' share, in loader order, out of the order of an epoch."""
@@ -124,7 +129,7 @@ class EpochSampler(Sampler):
             if position // size != epoch:
                 epoch = position // size
                 order = self.order(self.epoch + epoch)
-            yield EpochIndex(int(order[position % size]), self.epoch + epoch)
+            yield self.index(int(order[position % size]), self.epoch + epoch)
             count += 1
 
     def __len__(self) -> int:
@@ -164,8 +169,9 @@ def seeded(seed: int) -> Iterator[None]:
 class SeededDataset(Dataset):
     """A dataset whose sample i of epoch e is always augmented the same way; any other attribute is the inner one's.
 
-    Plain integers count as epoch 0. Works around any map-style dataset that draws from Python's, NumPy's legacy or
-    torch's CPU generator, such as those of mmdet and mmseg; when these retry with another index, that is drawn too.
+    The repeats of a sample in one epoch are augmented each in its own way; plain integers count as epoch 0. Works around
+    any map-style dataset that draws from Python's, NumPy's legacy or torch's CPU generator, such as those of mmdet and
+    mmseg; when these retry with another index, that is drawn too.
 
     Args:
         dataset: The dataset.
@@ -179,8 +185,10 @@ class SeededDataset(Dataset):
         self.seed = seed
 
     def __getitem__(self, index: int) -> Any:
-        """Load one sample under the generators of (seed, epoch, index)."""
-        with seeded(seed32(self.seed, "augment", getattr(index, "epoch", 0), int(index))):
+        """Load one sample under the generators of (seed, epoch, index, repeat)."""
+        repeat = getattr(index, "repeat", 0)
+        purpose = f"augment, repeat {repeat}" if repeat else "augment"
+        with seeded(seed32(self.seed, purpose, getattr(index, "epoch", 0), int(index))):
             return self.dataset[int(index)]
 
     def __len__(self) -> int:

@@ -15,10 +15,13 @@ ONE_A_FAMILY = ("deit_tiny_p14", "swin_tiny", "pvt_v2_b0", "cait_xxs24", "xcit_t
 
 def representative(entry: Entry) -> bool:
     """Tell whether a config is among the few: every family, every preset and every long protocol once or twice."""
+    if entry.protocol.startswith("in1k-official-"):
+        return entry.preset in ("transmix", "tl-align")
     if entry.task == "pretrain":
         return entry.backbone == "deit_tiny_p16" or (entry.backbone in ONE_A_FAMILY and entry.preset == "mixpro")
     return (entry.backbone, entry.protocol.rsplit("-", 1)[-1]) in (
         ("deit_tiny_p16", "1x"),
+        ("deit_tiny_p16", "layerdecay"),
         ("deit_tiny_p14", "160k"),
         ("swin_tiny", "3x"),
         ("swin_tiny", "80k"),

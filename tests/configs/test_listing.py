@@ -19,7 +19,8 @@ from mixpro_bench.protocols import protocol_of
 ROOT = Path(__file__).parents[2]
 ENTRIES = list_configs(ROOT / "configs")
 PAPER = [e for e in ENTRIES if e.protocol.startswith(("in1k", "coco", "ade20k"))]
-IN1K = [e for e in PAPER if e.protocol == "in1k-300e"]
+IN1K = [e for e in PAPER if e.protocol == "in1k-300e" and PRESETS[e.preset].mix != "common"]
+COMMON = [e for e in PAPER if e.protocol == "in1k-300e" and PRESETS[e.preset].mix == "common"]
 
 
 def test_the_matrix_is_full_but_for_what_is_left_out():
@@ -31,6 +32,19 @@ def test_the_matrix_is_full_but_for_what_is_left_out():
     assert all(any(one.fits(*pair) for one in LEFT_OUT) for pair in missing)
     assert not any(one.fits(*pair) for one in LEFT_OUT for pair in there)
     assert all(any(fnmatchcase(b, one.backbone) for b in backbones) for one in LEFT_OUT)
+
+
+@pytest.mark.parametrize("backbone", ["deit_small_p16", "swin_tiny"])
+def test_the_common_mix_is_there_for_every_method(backbone):
+    methods = {p.method for p in PRESETS.values() if p.mix in ("common", "both") and p.kind == "official"}
+    there = {e.method for e in COMMON if e.backbone == backbone}
+    assert methods - there == {"mixpro"}  # whose own mix is the common one
+    assert len(methods) == 5
+
+
+def test_every_method_has_its_official_recipe():
+    official = {e.method for e in PAPER if e.protocol.startswith("in1k-official-")}
+    assert official == {"mixpro", "transmix", "tl-align", "tokenmix", "smmix", "mixup-cutmix"}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import TRANSFORMS, init_default_scope
 
 from mixpro_bench.compat.checkpoint import save_checkpoint
-from mixpro_bench.config import load_config
-from mixpro_bench.config_index import LEFT_OUT, list_configs
+from mixpro_bench.config_index import LEFT_OUT
 from mixpro_bench.datasets.classification import build_transform
 from mixpro_bench.errors import UserError
 from mixpro_bench.mixing.policy import Place
@@ -25,21 +25,13 @@ from mixpro_bench.pretrain.objectives.supervised import supervised_losses
 from mixpro_bench.registry import MODELS
 from mixpro_bench.transfer.optimizer import param_groups
 
+sys.path.insert(0, str(Path(__file__).parent))
+from shipped import ENTRIES, IN1K, Once, family, loaded, reduced, widths
+
 pytestmark = pytest.mark.mm
 
-CONFIGS = Path(__file__).parents[2] / "configs"
-IN1K = [e for e in list_configs(CONFIGS) if e.protocol == "in1k-300e"]
 BACKBONES = sorted({e.backbone for e in IN1K})
 SMALLEST = re.compile("tiny|b0|xxs")
-# What makes a backbone small and leaves its image size, patches and stages as they are.
-REDUCED = {
-    "deit": dict(embed_dim=48, depth=4, num_heads=3),
-    "swin": dict(embed_dim=24, depths=(1, 1, 1, 1), num_heads=(1, 2, 3, 4)),
-    "pvt": dict(depths=(1, 1, 1, 1), embed_dims=(16, 24, 32, 48), num_heads=(1, 1, 2, 4)),
-    "cait": dict(embed_dim=48, depth=4, num_heads=4),
-    "xcit": dict(embed_dim=64, depth=4, num_heads=4),
-}
-WIDTHS = {"swin": [24, 48, 96, 192], "pvt": [16, 24, 32, 48], "deit": [48] * 4, "cait": [48] * 4, "xcit": [64] * 4}
 FIRST = {
     "deit": "patch_embed.proj.weight",
     "vit": "patch_embed.proj.weight",
@@ -48,17 +40,10 @@ FIRST = {
     "pvt": "patch_embed.proj.weight",
     "xcit": "patch_embed.proj.0.0.weight",
 }
+# Equal models of several configs take one step.
+new_step = Once()
 # Parameters of more than one dimension that are no weights of a product with features.
 NO_WEIGHTS = ("pos_embed", "cls_token", "relative_position_bias_table", "temperature", "gamma")
-
-
-@functools.cache
-def loaded(path: str | Path) -> Config:
-    return load_config(path)
-
-
-def reduced(backbone: str, config: Config, **more) -> dict:
-    return {**config.model.backbone, **REDUCED[backbone.split("_")[0]], **more}
 
 
 @pytest.fixture(autouse=True)
@@ -119,13 +104,13 @@ def test_a_pretraining_takes_a_step(pretraining):
     cfg = loaded(pretraining.file)
     if "transform" in cfg.train_dataloader.dataset:
         build_transform(dict(cfg.train_dataloader.dataset.transform))
-    if pretraining.backbone.startswith("vit_"):
-        model = MODELS.build(cfg.model)
-    else:
-        backbone = reduced(pretraining.backbone, cfg, num_classes=7)
-        model = MODELS.build(dict(cfg.model, backbone=backbone))
+    model = dict(cfg.model)
+    if not pretraining.backbone.startswith("vit_"):
+        model["backbone"] = reduced(pretraining.backbone, cfg, num_classes=7)
     side = cfg.train_dataloader.dataset.transform.input_size
-    model.train()
+    if not new_step(model, cfg.optim_wrapper, side):
+        return
+    model = MODELS.build(model).train()
     optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
     images, labels = torch.randn(2, 3, side, side), torch.tensor([1, 4])
     teacher = torch.rand(2, 7, 7)
@@ -138,6 +123,22 @@ def test_a_pretraining_takes_a_step(pretraining):
     assert all(torch.isfinite(p).all() for p in model.parameters())
 
 
+def dense_settings(entry, checkpoint=None) -> dict:
+    """Return the detector or segmenter of a config, with a small backbone."""
+    cfg = loaded(entry.file)
+    if entry.backbone.startswith("vit_"):
+        return dict(cfg.model, backbone=dict(cfg.model.backbone, init_cfg=None))
+    init = dict(type="mixpro_bench.Handover", checkpoint=str(checkpoint)) if checkpoint else None
+    backbone = reduced(entry.backbone, cfg, init_cfg=init)
+    channels = widths(entry.backbone, cfg)
+    neck = cfg.model.to_dict()["neck"] if not isinstance(cfg.model, dict) else dict(cfg.model.neck)
+    if "necks" in neck:
+        neck["necks"] = [dict(neck["necks"][0], in_channels=channels), *neck["necks"][1:]]
+    else:
+        neck["in_channels"] = channels
+    return dict(cfg.model, backbone=backbone, neck=neck)
+
+
 def dense(entry, checkpoint=None) -> tuple[Config, torch.nn.Module]:
     """Build the detector or segmenter of a config with a small backbone."""
     from mixpro_bench.compat import install
@@ -145,19 +146,7 @@ def dense(entry, checkpoint=None) -> tuple[Config, torch.nn.Module]:
     install()
     cfg = loaded(entry.file)
     init_default_scope(cfg.default_scope)
-    if entry.backbone.startswith("vit_"):
-        model = dict(cfg.model, backbone=dict(cfg.model.backbone, init_cfg=None))
-        return cfg, MODELS.build(model)
-    backbone = reduced(entry.backbone, cfg, init_cfg=None)
-    if checkpoint:
-        backbone["init_cfg"] = dict(type="mixpro_bench.Handover", checkpoint=str(checkpoint))
-    widths = WIDTHS[entry.backbone.split("_")[0]]
-    neck = cfg.model.to_dict()["neck"] if not isinstance(cfg.model, dict) else dict(cfg.model.neck)
-    if "necks" in neck:
-        neck["necks"] = [dict(neck["necks"][0], in_channels=widths), *neck["necks"][1:]]
-    else:
-        neck["in_channels"] = widths
-    return cfg, MODELS.build(dict(cfg.model, backbone=backbone, neck=neck))
+    return cfg, MODELS.build(dense_settings(entry, checkpoint))
 
 
 def batch(task: str, height: int, width: int) -> dict:
@@ -191,19 +180,28 @@ def _mask(h: int, w: int, meta: dict):
 
 
 def test_a_transfer_takes_a_step(transfer):
-    cfg, model = dense(transfer)
+    from mixpro_bench.compat import install
+
+    install()
+    cfg = loaded(transfer.file)
+    init_default_scope(cfg.default_scope)
     for name in ("train_dataloader", "val_dataloader"):
         for step in cfg[name].dataset.pipeline:
             TRANSFORMS.build(step)
+    divisor = 28 if transfer.backbone.endswith("p14") else 32
     if transfer.task == "seg" and "upernet" in transfer.protocol:
-        divisor = 28 if transfer.backbone.endswith("p14") else 32
         assert cfg.model.data_preprocessor.size == ((532, 532) if divisor == 28 else (512, 512))
+    if not new_step(dense_settings(transfer)):
+        return
+    _, model = dense(transfer)
+    if transfer.task == "seg" and "upernet" in transfer.protocol:
         model.data_preprocessor.size, model.data_preprocessor.size_divisor = None, divisor
     build_optim_wrapper(model, cfg.optim_wrapper)
     loss_of(model.train(), batch(transfer.task, 96, 131)).backward()
     still = [n for n, p in model.backbone.named_parameters() if p.requires_grad and p.grad is None]
     assert not still
-    assert model.backbone.model.get_parameter(FIRST[transfer.backbone.split("_")[0]]).grad.abs().sum() > 0
+    if family(transfer.backbone) in FIRST:
+        assert model.backbone.model.get_parameter(FIRST[family(transfer.backbone)]).grad.abs().sum() > 0
 
 
 def loss_of(model: torch.nn.Module, data: dict) -> torch.Tensor:
@@ -213,7 +211,7 @@ def loss_of(model: torch.nn.Module, data: dict) -> torch.Tensor:
     return loss
 
 
-PATCH_14 = [e for e in list_configs(CONFIGS) if e.backbone == "deit_tiny_p14" and e.protocol.endswith(("1x", "160k"))]
+PATCH_14 = [e for e in ENTRIES if e.backbone == "deit_tiny_p14" and e.protocol.endswith(("1x", "160k"))]
 
 
 @pytest.mark.parametrize("entry_14", [e for e in PATCH_14 if e.task != "pretrain"], ids=lambda e: e.task)
@@ -244,3 +242,36 @@ def test_patch_14_goes_downstream_as_it_is(entry_14, tmp_path):
         assert prediction.pred_sem_seg.data.shape[-2:] == (100, 150)
     else:
         assert prediction.pred_instances.masks.shape[-2:] == (100, 150)
+
+
+LAYER_DECAY = [e for e in ENTRIES if e.protocol.endswith("-layerdecay")]
+
+
+@pytest.mark.parametrize("size", ["tiny", *(pytest.param(s, marks=pytest.mark.configs) for s in ("small", "base"))])
+@pytest.mark.parametrize("task", ["det", "seg"])
+def test_layer_decay_falls_with_the_distance_to_the_heads(size, task):
+    """At full size: lr * decay ** (n - 1 - id) in the backbone of n layers with the heads as the last; heads at lr."""
+    entry = next(e for e in LAYER_DECAY if (e.task, e.backbone) == (task, f"deit_{size}_p16"))
+    cfg = loaded(entry.file)
+    lr, decay = cfg.optim_wrapper.optimizer.lr, cfg.optim_wrapper.paramwise_cfg.layer_decay
+    with torch.device("meta"):
+        model = torch.nn.Module()
+        model.backbone = MODELS.build({**cfg.model.backbone, "init_cfg": None})
+        model.neck = torch.nn.Conv2d(4, 4, 1)
+    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    rate = {n: g["lr"] for g in wrapper.optimizer.param_groups for n in g["param_names"]}
+    layers = 12 + 2  # stem, blocks, heads
+    expected = {}
+    for name, _ in model.named_parameters():
+        block = re.match(r"backbone\.model\.blocks\.(\d+)\.", name)
+        stem = name.startswith(("backbone.model.patch_embed", "backbone.model.pos_embed", "backbone.model.cls_token"))
+        # The final norm belongs to the last block.
+        layer = int(block[1]) + 1 if block else 0 if stem else 12 if name.startswith("backbone.") else layers - 1
+        expected[name] = lr * decay ** (layers - 1 - layer)
+    assert rate == pytest.approx(expected)
+    assert rate["neck.weight"] == rate["neck.bias"] == lr
+    assert rate["backbone.model.patch_embed.proj.weight"] == pytest.approx(lr * decay**13)
+    plain = build_optim_wrapper(model, dict(cfg.optim_wrapper, paramwise_cfg=None))
+    without = {n for g in plain.optimizer.param_groups if not g["weight_decay"] for n in g["param_names"]}
+    assert without == {n for g in wrapper.optimizer.param_groups if not g["weight_decay"] for n in g["param_names"]}
+    assert {g["lr"] for g in plain.optimizer.param_groups} == {lr}

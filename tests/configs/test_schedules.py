@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
-from mmengine.registry import PARAM_SCHEDULERS
+from timm.scheduler import CosineLRScheduler
 
 from mixpro_bench.compat.runner import Runner
 from mixpro_bench.config import load_config
+from mixpro_bench.errors import UserError
+from mixpro_bench.pretrain.schedules import CosineUnderWarmupLR
+from mixpro_bench.registry import PARAM_SCHEDULERS
 
 pytestmark = pytest.mark.mm
 
@@ -54,6 +57,77 @@ def test_pretraining():
     assert seen[160 * length] == pytest.approx((1e-3 + 1e-5) / 2, rel=0.01)
     assert seen[-1] == pytest.approx(1e-5, rel=0.01)
     assert len(set(seen[-length:])) == length  # per step, not per epoch
+
+
+@pytest.mark.parametrize(
+    ("config", "warmup", "late"),
+    [
+        ("deit_small_p16_official-transmix_transmix", 20, False),
+        ("deit_base_p16_official-transmix-b_transmix-b", 5, False),
+        ("deit_small_p16_official-tl-align_tl-align", 5, True),
+        ("deit_small_p16_official-tokenmix_tokenmix", 5, True),
+        ("deit_small_p16_official-smmix_smmix", 5, True),
+    ],
+)
+def test_official_recipes_by_epoch_are_those_of_timm(config, warmup, late):
+    """timm's own scheduler, called as the released code calls it, gives every epoch the same rate."""
+    cfg = load_config(CONFIGS / f"pretrain/in1k_official/{config}.py")
+    epochs = cfg.train_cfg.max_epochs
+    optimizer = optimizer_of(cfg)
+    theirs = timm_cosine(optimizer, 300, warmup)
+    expected = []
+    for epoch in range(epochs):
+        expected.append(optimizer.param_groups[0]["lr"])
+        theirs.step(epoch if late else epoch + 1)
+    assert rates(cfg, 2 * epochs, 2)[::2] == pytest.approx(expected, rel=1e-9)
+    assert expected[:2] == [1e-6, 1e-6] if late else expected[1] > 1e-5
+    assert epochs == 300 or expected[-9:] == pytest.approx([1e-5] * 9)
+
+
+def test_the_official_recipe_of_mixpro_by_step_is_that_of_timm():
+    cfg = load_config(CONFIGS / "pretrain/in1k_official/deit_small_p14_official-mixpro_mixpro.py")
+    length = 3
+    optimizer = optimizer_of(cfg)
+    theirs = timm_cosine(optimizer, 300 * length, 20 * length, t_in_epochs=False)
+    expected = []
+    for step in range(300 * length):
+        expected.append(optimizer.param_groups[0]["lr"])
+        theirs.step_update(step + 1)
+    assert rates(cfg, 300 * length, length) == pytest.approx(expected, rel=1e-9)
+
+
+def timm_cosine(optimizer: torch.optim.Optimizer, period: int, warmup: int, **more) -> CosineLRScheduler:
+    return CosineLRScheduler(
+        optimizer, t_initial=period, lr_min=1e-5, warmup_t=warmup, warmup_lr_init=1e-6, cycle_limit=1, **more
+    )
+
+
+def test_a_warmup_as_long_as_the_period_is_refused():
+    with pytest.raises(UserError, match="warmup=5"):
+        CosineUnderWarmupLR(torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0), period=5, warmup=5)
+
+
+def test_a_schedule_goes_on_from_its_state():
+    def steps(scheduler, optimizer, count):
+        seen = []
+        for _ in range(count):
+            optimizer.step()
+            scheduler.step()
+            seen.append(optimizer.param_groups[0]["lr"])
+        return seen
+
+    def fresh():
+        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
+        return CosineUnderWarmupLR(optimizer, period=8, warmup=2, by_epoch=False), optimizer
+
+    whole, optimizer = fresh()
+    expected = steps(whole, optimizer, 10)
+    first, optimizer = fresh()
+    assert steps(first, optimizer, 4) == expected[:4]
+    second, other = fresh()
+    second.load_state_dict(first.state_dict())
+    other.load_state_dict(optimizer.state_dict())
+    assert steps(second, other, 6) == expected[4:]
 
 
 @pytest.mark.parametrize(("schedule", "drops", "epochs"), [("1x", (8, 11), 12), ("3x", (27, 33), 36)])

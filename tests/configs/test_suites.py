@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,15 +15,23 @@ SUITES = Path(__file__).parents[2] / "configs/suites"
 VARIABLES = ("MIXPRO_IMAGENET", "MIXPRO_COCO", "MIXPRO_ADE20K", "MIXPRO_TEACHER_MAPS")
 
 
-@pytest.mark.parametrize("name", ["paper_deit", pytest.param("paper_swin", marks=pytest.mark.configs)])
+@pytest.mark.parametrize(
+    "name", ["paper_deit", *(pytest.param(n, marks=pytest.mark.configs) for n in ("paper_swin", "paper_deit_common"))]
+)
 def test_a_plan_without_data(name, tmp_path, monkeypatch, capsys):
     for variable in VARIABLES:
         monkeypatch.setenv(variable, str(tmp_path / variable.lower()))
     assert main(["suite", str(SUITES / f"{name}.py"), "--work-dir", str(tmp_path / "work"), "--dry-run"]) == 0
     told = capsys.readouterr().out
     assert "pretrain/mixpro/seed2: to run" in told
-    assert "seg/tl-align/seed0: to run after pretrain/tl-align/seed0" in told
-    assert "78 runs, 0 of them done" in told
+    align = "tl-align-common" if name.endswith("common") else "tl-align"
+    assert f"seg/{align}/seed0: to run after pretrain/{align}/seed0" in told
+    # The header says what the plan says.
+    header = re.search(
+        r"Cost: not run here: (\d+) runs, (\d+) of them without pretraining", (SUITES / f"{name}.py").read_text()
+    )
+    assert f"\n{header[1]} runs, 0 of them done" in told
+    assert len(re.findall("/scratch/seed", told)) == int(header[2])
     missing = [line for line in told.splitlines() if line.startswith("missing: ")]
     assert all(any(variable.lower() in line for line in missing) for variable in VARIABLES)
     assert len(missing) == len(set(missing)) == 11

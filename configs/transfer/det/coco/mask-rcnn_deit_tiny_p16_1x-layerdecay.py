@@ -1,0 +1,22 @@
+"""Mask R-CNN on DeiT-T/16, COCO 2017, 12 epochs, with learning rates that fall layer by layer.
+
+Command: bash tools/transfer_det.sh configs/transfer/det/coco/mask-rcnn_deit_tiny_p16_1x-layerdecay.py CHECKPOINT 8
+Cost: not run here.
+Published: none was seen for this backbone and protocol.
+"""
+
+_base_ = [
+    "../../../_base_/protocols/coco-maskrcnn-1x-layerdecay.py",
+    "../../../_base_/backbones/deit_tiny_p16.py",
+]
+
+bench = dict(backbone="deit_tiny_p16")
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        dense=True,
+        init_cfg=dict(type="mixpro_bench.Handover", checkpoint=None),
+        **_base_.backbone,
+    ),
+    neck=dict(necks=[dict(type="mixpro_bench.Pyramid", out_channels=256, **_base_.pyramid), _base_.fpn]),
+)

@@ -1,0 +1,22 @@
+"""UperNet on DeiT-T/16, ADE20K, 160,000 steps, with learning rates that fall layer by layer.
+
+Command: bash tools/transfer_seg.sh configs/transfer/seg/ade20k/upernet_deit_tiny_p16_160k-layerdecay.py CHECKPOINT 8
+Cost: not run here.
+Published: none was seen for this backbone and protocol.
+"""
+
+_base_ = [
+    "../../../_base_/protocols/ade20k-upernet-160k-layerdecay.py",
+    "../../../_base_/backbones/deit_tiny_p16.py",
+]
+
+bench = dict(backbone="deit_tiny_p16")
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        dense=True,
+        init_cfg=dict(type="mixpro_bench.Handover", checkpoint=None),
+        **_base_.backbone,
+    ),
+    neck=dict(**_base_.pyramid),
+)
