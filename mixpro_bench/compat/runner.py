@@ -313,7 +313,7 @@ def deterministic(dataloader: dict[str, Any], seed: int) -> dict[str, Any]:
             sampler.update(type="mixpro_bench.EpochSampler", infinite=_SAMPLERS[short])
             sampler.pop("_scope_", None)
             short = "EpochSampler"
-        if short == "EpochSampler":
+        if short in ("EpochSampler", "RepeatedSampler"):
             sampler.setdefault("batch_size", dataloader.get("batch_size", 1))
             sampler["seed"] = seed
         dataloader["sampler"] = sampler
