@@ -131,15 +131,22 @@ class TimmBackbone(Backbone):
     def classify(self, x: Tensor, need: Need, share: Share | None) -> Output:
         """Return logits and what ``need`` asks for."""
         self.check(need)
+        self._check_images(x)
         return self.family.classify(x, need, share)
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """Return feature maps in NCHW for images of any size."""
+        """Return feature maps in NCHW for images of any size from one patch on."""
+        self._check_images(x)
         return self.family.features(x, self.out_indices)
 
     def layer_id(self, name: str) -> int:
         """Return the depth of a parameter named as in ``named_parameters`` of this module."""
         return self._layer_ids[name.removeprefix("model.")]
+
+    def _check_images(self, x: Tensor) -> None:
+        h, w = x.shape[-2:]
+        if min(h, w) < self.patch_size:
+            raise UserError(f"backbone {self.name} takes images from {self.patch_size} px a side on, not {h} x {w}")
 
 
 def _layer_ids(model: nn.Module) -> dict[str, int]:

@@ -68,6 +68,7 @@ class System:
         licence: Of that source; nothing is copied from it.
         published: Numbers of its authors or of a framework.
         unreached: Pattern of a parameter's name -> why no gradient of the classifier's loss reaches it.
+        graph_break: Why ``torch.compile`` does not take it in one graph, if it does not.
         remark: What a reader must know.
     """
 
@@ -86,6 +87,7 @@ class System:
     more: tuple[str, ...] = ()
     published: tuple[Number, ...] = ()
     unreached: Mapping[str, str] = field(default_factory=dict)
+    graph_break: str = ""
     remark: str = ""
 
     @property

@@ -24,5 +24,6 @@ SYSTEMS = (
             Number("Sequencer2D-M", "top1", 82.8, "ImageNet-1k, 224 px", "okojoalg/sequencer README"),
             Number("Sequencer2D-L", "top1", 83.4, "ImageNet-1k, 224 px", "okojoalg/sequencer README"),
         ),
+        graph_break="Dynamo does not trace LSTMs by default (torch._dynamo.config.allow_rnn)",
     ),
 )
