@@ -133,6 +133,25 @@ def attend_windows(
     return out.reshape(b, windows, heads, *out.shape[-2:])
 
 
+@torch.no_grad()
+def first_row(q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Return how much each token of a window is attended to by the window's first one, averaged over heads.
+
+    Args:
+        q: Queries, shape (B, windows, heads, 1 + N, d).
+        k: Keys, same shape.
+        mask: Which keys are real, bool, shape (windows, 1 + N).
+
+    Returns:
+        float32, shape (B, windows, N); a row of the softmax without the first token's own column.
+    """
+    with torch.autocast(q.device.type, enabled=False):
+        scores = q[..., :1, :].float() * q.shape[-1] ** -0.5 @ k.float().transpose(-2, -1)
+        if mask is not None:
+            scores = scores + additive(mask, scores.dtype)[:, None, None]
+        return scores.softmax(dim=-1)[..., 0, 1:].mean(dim=2)
+
+
 def additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
     """Turn a mask of real keys into what is added to products: 0, and minus infinity where nothing is real."""
     return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, float("-inf"))
