@@ -3,8 +3,24 @@
 from mixpro_bench.backbones.cam import Cam
 from mixpro_bench.backbones.contract import Backbone, Need, Output, Share
 from mixpro_bench.backbones.fan import FAN
+from mixpro_bench.backbones.fcvit import FCViT
+from mixpro_bench.backbones.hire_mlp import HireMLP
 from mixpro_bench.backbones.hornet import HorNet
+from mixpro_bench.backbones.raft_mlp import RaftMLP
 from mixpro_bench.backbones.sret import SReT
 from mixpro_bench.backbones.timm import TimmBackbone
 
-__all__ = ["FAN", "Backbone", "Cam", "HorNet", "Need", "Output", "SReT", "Share", "TimmBackbone"]
+__all__ = [
+    "FAN",
+    "Backbone",
+    "Cam",
+    "FCViT",
+    "HireMLP",
+    "HorNet",
+    "Need",
+    "Output",
+    "RaftMLP",
+    "SReT",
+    "Share",
+    "TimmBackbone",
+]

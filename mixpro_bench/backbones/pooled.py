@@ -32,7 +32,7 @@ class Pooled(Native):
     """
 
     readout = ("norm",)
-    importance_kinds = ("cam",)
+    importance_kinds: tuple[str, ...] = ("cam",)
     stem: nn.Module
     stages: nn.ModuleList
     norm: nn.Module

@@ -1,0 +1,7 @@
+"""RaftMLP-S: 9.9 M parameters, 2.09 GMAC for an image of 224 px (torch's FlopCounterMode).
+
+Drop path 0.1 is this package's choice.
+"""
+
+backbone = dict(type="mixpro_bench.RaftMLP", variant="raft_mlp_s", drop_path_rate=0.1)
+pyramid = dict(in_channels=[64, 128, 256, 512], in_strides=[4, 8, 16, 32])
