@@ -11,6 +11,7 @@ seeds = [0, 1, 2]
 jobs = 3
 pretrain = dict(
     options={
+        "bench.protocol": "answer-cls",
         "train_cfg.max_epochs": 100,
         "train_cfg.val_interval": 100,
         "param_scheduler.0.end": 5,
@@ -27,5 +28,8 @@ transfer_options = {
     "param_scheduler.1.end": 4000,
     "param_scheduler.1.T_max": 3800,
 }
-tasks = dict(det=dict(options=transfer_options), seg=dict(options=transfer_options))
+tasks = dict(
+    det=dict(options={"bench.protocol": "answer-det", **transfer_options}),
+    seg=dict(options={"bench.protocol": "answer-seg", **transfer_options}),
+)
 del transfer_options

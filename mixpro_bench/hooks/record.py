@@ -33,6 +33,7 @@ from mixpro_bench.hooks.provenance import (
     package_versions,
 )
 from mixpro_bench.leaderboard.record import RECORD_NAME, SCHEMA_VERSION, Record, record_from, write_record
+from mixpro_bench.protocols import deviations_of_run
 from mixpro_bench.registry import HOOKS
 
 COST_KEY = "mixpro_bench_cost"
@@ -68,6 +69,7 @@ class RecordHook(Hook):
         self._mark: float | None = None
         self._validating = False
         self._code: tuple[str, bool] | None = None
+        self._deviations: list[str] = []
         self._data: str | None = None
         self._data_check: str | None = None
         self._history = History()
@@ -84,13 +86,17 @@ class RecordHook(Hook):
                 f"the config's `bench` lacks {', '.join(lacking)}: a Record needs "
                 f"bench = dict({', '.join(f'{key}=...' for key in required)})"
             )
+        self._deviations = deviations_of_run(runner.cfg, runner.world_size)
         if is_main_process():
             self._code = code_version()
             self._data = data_fingerprint(runner)
             self._data_check = data_check(runner)
 
     def before_train(self, runner: Any) -> None:
-        """Start the clock; ask for the scalars of each step as they are read from the device."""
+        """Start the clock; tell what leaves the protocol; ask for the scalars of each step as they are read."""
+        if self._deviations:
+            changed = "; ".join(self._deviations)
+            runner.logger.warning(f"off protocol, so never ranked as it: {changed}")
         self._run = _run_of(runner)
         self._resume_validations(runner)
         for hook in runner.hooks:
@@ -193,6 +199,8 @@ class RecordHook(Hook):
         }
         if upstream:
             data["upstream"] = upstream
+        if self._deviations:
+            data["deviations"] = self._deviations
         if self._not_finite:
             data["not_finite"] = self._not_finite
         return record_from(data, f"the Record of {runner.work_dir}")

@@ -11,7 +11,7 @@ of the cosine.
 """
 
 from mixpro_bench.protocols import demo, dense, imagenet
-from mixpro_bench.protocols.check import deviations, global_batch, value_at
+from mixpro_bench.protocols.check import deviations, deviations_of_run, global_batch, value_at
 from mixpro_bench.protocols.protocol import PROTOCOLS, Protocol, protocol_of
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "demo",
     "dense",
     "deviations",
+    "deviations_of_run",
     "global_batch",
     "imagenet",
     "protocol_of",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mixpro_bench.protocols.protocol import protocol_of
+from mixpro_bench.protocols.protocol import PROTOCOLS, protocol_of
 
 
 def deviations(cfg: Mapping[str, Any], world_size: int | None = None) -> list[str]:
@@ -35,6 +35,16 @@ def deviations(cfg: Mapping[str, Any], world_size: int | None = None) -> list[st
     if world_size is not None and (batch := global_batch(cfg, world_size)) != protocol.batch:
         found.append(f"the global batch is {batch}, {protocol.name} v{protocol.version} says {protocol.batch}")
     return found
+
+
+def deviations_of_run(cfg: Mapping[str, Any], world_size: int) -> list[str]:
+    """Return what a run changes against the protocol it names; nothing for a protocol that is not this package's.
+
+    Raises:
+        UserError: The protocol is this package's, but not in that version.
+    """
+    name = (cfg.get("bench") or {}).get("protocol")
+    return deviations(cfg, world_size) if any(name == known for known, _ in PROTOCOLS) else []
 
 
 def global_batch(cfg: Mapping[str, Any], world_size: int) -> int:

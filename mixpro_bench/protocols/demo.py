@@ -12,5 +12,9 @@ for _name, _task, _batch, _length in (
     ("small-cls", "pretrain", 64, epochs(10)),
     ("small-det", "det", 8, {"train_cfg.max_iters": 160}),
     ("small-seg", "seg", 8, {"train_cfg.max_iters": 160}),
+    # small-*, longer: configs/suites/real_answer.py.
+    ("answer-cls", "pretrain", 64, epochs(100)),
+    ("answer-det", "det", 8, {"train_cfg.max_iters": 4000}),
+    ("answer-seg", "seg", 8, {"train_cfg.max_iters": 4000}),
 ):
     add(Protocol(_name, 1, _task, _batch, {**_SHORT, **_length}, "this package: a demo", claims=False))

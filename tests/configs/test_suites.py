@@ -6,8 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
 from mixpro_bench.cli.main import main
+from mixpro_bench.protocols import deviations_of_run, protocol_of
+from mixpro_bench.suite.plan import build_plan
 
 pytestmark = pytest.mark.mm
 
@@ -42,3 +45,14 @@ def test_a_suite_without_data_is_not_run(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MIXPRO_IMAGENET", str(tmp_path))
     assert main(["suite", str(SUITES / "paper_deit.py"), "--work-dir", str(tmp_path / "work")]) == 2
     assert "does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name", ["demo", "real_small", "real_answer", pytest.param("paper_deit", marks=pytest.mark.configs)]
+)
+def test_the_runs_of_a_suite_keep_to_their_protocols(name, tmp_path):
+    plan = build_plan(SUITES / f"{name}.py", tmp_path / "work", dry=True)
+    for run in plan.runs:
+        cfg = Config.fromstring(run.config_text, ".py")
+        assert deviations_of_run(cfg, 8 if name.startswith("paper") else 1) == []
+        protocol_of(cfg.bench)
