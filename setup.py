@@ -13,7 +13,15 @@ VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "mixpro_bench" / "__init_
 # The opencv-python that mmengine asks for is left to it; the lock takes opencv-python-headless instead.
 MMCV_RANGE = ">=2.0.0rc4,<2.2.0"
 
-TESTS = ["hypothesis>=6.100", "mypy>=1.10", "pytest>=8.2", "pytest-timeout>=2.3", "pytest-xdist>=3.5", "ruff>=0.5"]
+TESTS = [
+    "hypothesis>=6.100",
+    "mypy>=1.10",
+    "pytest>=8.2",
+    "pytest-timeout>=2.3",
+    "pytest-xdist>=3.5",
+    "ruff>=0.5",
+    "tensorboard>=2.17",
+]
 
 setup(
     name="mixpro-bench",
@@ -59,6 +67,9 @@ setup(
         "mmcv": [f"mmcv{MMCV_RANGE}"],
         "mmcv-lite": [f"mmcv-lite{MMCV_RANGE}"],
         "headless": ["opencv-python-headless<5"],
+        "mlflow": ["mlflow>=3.1"],
+        "tensorboard": ["tensorboard>=2.17"],
+        "wandb": ["wandb>=0.19"],
         "tests": TESTS,
     },
     entry_points={"console_scripts": ["mixpro-bench = mixpro_bench.cli.main:main"]},

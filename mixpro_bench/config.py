@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Where a run lies and how it was started, not what it is.
 PLACE = frozenset(
-    {"work_dir", "load_from", "resume", "resume_changed_config", "launcher", "experiment_name", "filename"}
+    {"work_dir", "load_from", "resume", "resume_changed_config", "launcher", "experiment_name", "filename", "track"}
 )
 # What a recipe leaves open besides: how fast it runs, what is written about it, and what is compared.
 _NOT_RECIPE = PLACE | frozenset(

@@ -32,6 +32,7 @@ _READ_ELSEWHERE = frozenset(
         "resume_changed_config",
         "runner_type",
         "sync_bn",
+        "track",
     }
 )
 # Scopes whose names this package can look up; a prefix of another scope is left to mmengine.

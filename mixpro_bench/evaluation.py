@@ -199,6 +199,7 @@ def _make_test(cfg: Config, task: str, weights: Path, scratch: Path, show: int) 
     cfg.work_dir, cfg.experiment_name = str(scratch), f"evaluate-{uuid.uuid4().hex[:8]}"
     # The averaged weights, where there are any, are the checkpoint's own: no hook has to exchange them.
     cfg.custom_hooks = []
+    cfg.track = None
     hooks = {key: hook for key, hook in (cfg.get("default_hooks") or {}).items() if key not in _OF_TRAINING}
     cfg.default_hooks = {**hooks, "checkpoint": None, "step_seed": None}
     if show:

@@ -42,6 +42,12 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--amp", action="store_true", help="train under autocast (bfloat16 unless the config says)")
     parser.add_argument(
+        "--track",
+        action="append",
+        choices=("tensorboard", "mlflow", "wandb"),
+        help="write the curves there too; may be given again (default: the config's `track`)",
+    )
+    parser.add_argument(
         "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config, such as a.b=3"
     )
     parser.add_argument(
@@ -75,6 +81,8 @@ def prepare(args: argparse.Namespace) -> Config:
             raise UserError(f"--resume names {cfg.load_from}, which does not exist: leave it empty for the last one")
     if args.resume_changed_config:
         cfg.resume_changed_config = True
+    if args.track:
+        cfg.track = args.track
     if args.amp:
         _use_amp(cfg)
     return cfg

@@ -110,6 +110,20 @@ class Runner(EngineRunner):
                 ours[name] = {key: self._by_epoch(), **hook}
         super().register_default_hooks({name: _renamed(hook, _HOOKS) for name, hook in ours.items()})
 
+    def build_visualizer(self, visualizer: Any = None) -> Any:
+        """Build the visualizer, which also writes to what the config's ``track`` names.
+
+        Raises:
+            UserError: A tracker is not installed, or cannot be started.
+        """
+        from mixpro_bench.hooks import tracking
+
+        if visualizer is None or isinstance(visualizer, dict):
+            visualizer = tracking.with_trackers(visualizer, self.cfg, self.work_dir)
+        built = super().build_visualizer(visualizer)
+        tracking.start(built)
+        return built
+
     def build_log_processor(self, log_processor: Any) -> Any:
         """Build the log processor; whether it counts epochs follows the training loop."""
         if isinstance(log_processor, dict):
