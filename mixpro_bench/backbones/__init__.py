@@ -6,6 +6,7 @@ from mixpro_bench.backbones.fan import FAN
 from mixpro_bench.backbones.fcvit import FCViT
 from mixpro_bench.backbones.hire_mlp import HireMLP
 from mixpro_bench.backbones.hornet import HorNet
+from mixpro_bench.backbones.pos_mlp import PosMLP
 from mixpro_bench.backbones.raft_mlp import RaftMLP
 from mixpro_bench.backbones.sret import SReT
 from mixpro_bench.backbones.timm import TimmBackbone
@@ -19,6 +20,7 @@ __all__ = [
     "HorNet",
     "Need",
     "Output",
+    "PosMLP",
     "RaftMLP",
     "SReT",
     "Share",
