@@ -1,5 +1,6 @@
 """Backbones: the contract, timm's models behind it, and the systems that timm lacks."""
 
+from mixpro_bench.backbones.ca_swin import CASwin
 from mixpro_bench.backbones.cam import Cam
 from mixpro_bench.backbones.contract import Backbone, Need, Output, Share
 from mixpro_bench.backbones.fan import FAN
@@ -7,13 +8,17 @@ from mixpro_bench.backbones.fcvit import FCViT
 from mixpro_bench.backbones.hire_mlp import HireMLP
 from mixpro_bench.backbones.hornet import HorNet
 from mixpro_bench.backbones.pos_mlp import PosMLP
+from mixpro_bench.backbones.pvt_v1 import PVT
 from mixpro_bench.backbones.raft_mlp import RaftMLP
+from mixpro_bench.backbones.regionvit import RegionViT
 from mixpro_bench.backbones.sret import SReT
 from mixpro_bench.backbones.timm import TimmBackbone
 
 __all__ = [
     "FAN",
+    "PVT",
     "Backbone",
+    "CASwin",
     "Cam",
     "FCViT",
     "HireMLP",
@@ -22,6 +27,7 @@ __all__ = [
     "Output",
     "PosMLP",
     "RaftMLP",
+    "RegionViT",
     "SReT",
     "Share",
     "TimmBackbone",

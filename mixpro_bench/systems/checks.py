@@ -161,7 +161,7 @@ def _stepped(model: nn.Module, optimizer: Any, loss: Tensor) -> float:
     known = optimizer.optimizer.state
     still = [name for name, value in model.backbone.named_parameters() if value.requires_grad and value not in known]
     expect(still, [], "parameters of the backbone that the step left without gradient")
-    return round(float(loss), 4)
+    return round(float(loss.detach()), 4)
 
 
 def made_up(task: str, height: int, width: int) -> dict[str, list]:
