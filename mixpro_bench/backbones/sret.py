@@ -249,5 +249,10 @@ class SReT(Native):
         return Encoded(maps, x, readout, None if row is None else row.unflatten(1, size))
 
     def head_weight(self) -> Tensor:
-        """Return the classifier's rows, shape (K, C), times the gain of the norm before it."""
-        return self.head.weight * self.norm.weight
+        """Return the classifier's rows, shape (K, C), as they act on the tokens before the norm behind the pooling.
+
+        That norm takes away the mean over channels and multiplies by its gain; so do these rows. What is left out is
+        the norm's division, a positive factor per image: class activation maps are exact but for that.
+        """
+        rows = self.head.weight * self.norm.weight
+        return rows - rows.mean(dim=1, keepdim=True)

@@ -139,6 +139,21 @@ def test_importance_is_the_mean_row_of_the_last_pass():
     assert torch.allclose(found.flatten(1), weights, atol=1e-5)
 
 
+def test_class_activations_are_the_logits_terms():
+    torch.manual_seed(0)
+    model = SReT("sret_test", num_classes=5).eval()
+    torch.nn.init.normal_(model.norm.weight)
+    torch.nn.init.normal_(model.norm.bias)
+    x = torch.randn(3, 3, 64, 96)
+    out = model(x, need=Need("cam", tokens=True))
+    pooled = out.tokens.mean((2, 3))
+    spread = (pooled.var(dim=1, unbiased=False) + model.norm.eps).sqrt()
+    for label in range(5):
+        terms = out.cam.activation(torch.full((3,), label))
+        start = model.head.weight[label] @ model.norm.bias + model.head.bias[label]
+        assert torch.allclose(terms.mean((1, 2)) / spread + start, out.logits[:, label], atol=1e-5)
+
+
 def test_maps_of_odd_images():
     model = SReT("sret_test", dense=True).eval()
     assert model.out_strides == [8, 8, 16, 32]
