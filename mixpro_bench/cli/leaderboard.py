@@ -14,6 +14,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--latex", metavar="FILE", help="also write the tables as LaTeX, ready for a paper")
     parser.add_argument("--json", metavar="FILE", help="also write the tables and their Records as JSON")
     parser.add_argument("--baseline", metavar="NAME", help="method or preset that gains are measured against")
+    parser.add_argument(
+        "--best",
+        action="store_true",
+        help="also show each run's best validation, in columns of their own; rows are ranked by the last checkpoint",
+    )
     parser.add_argument("--published", action="store_true", help="also show published numbers, in a table of their own")
     parser.add_argument("--html", metavar="DIR", help="also write the tables as a page, DIR/index.html")
 
@@ -34,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     for sentence in index.contradictions:
         print(f"warning: {sentence}", file=sys.stderr)
     records = [record for _, record in index.records]
-    tables = build_tables(records, baseline=args.baseline)
+    tables = build_tables(records, baseline=args.baseline, best=args.best)
     if args.published:
         from mixpro_bench.leaderboard.published import published_table
 

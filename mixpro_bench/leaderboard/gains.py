@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -15,41 +16,42 @@ from mixpro_bench.leaderboard.statistics import ALPHA
 
 UPSTREAM, DOWNSTREAM = "pretrain", ("det", "seg")
 MAIN = (*RANKING, "mask_ap")
+FEWEST = 4  # rows of which an order says anything
 
 
-def baseline_of(rows: Sequence[Row], name: str) -> dict[str, Row]:
-    """Return the baseline's row of each backbone that has one.
+def baseline_of(rows: Sequence[Row], name: str) -> dict[tuple[str, str], Row]:
+    """Return the baseline's row of each group of rows that has one.
 
     Args:
         rows: Rows of one table.
         name: A method as shown, or the name of its preset, or that of the method if only one preset of it is there.
 
     Raises:
-        UserError: If several rows of one backbone go by that name.
+        UserError: If several rows of one group go by that name.
     """
-    found: dict[str, Row] = {}
-    for backbone, group in groupby(sorted(rows, key=lambda row: row.backbone), key=lambda row: row.backbone):
+    found: dict[tuple[str, str], Row] = {}
+    for key, group in groupby(sorted(rows, key=lambda row: row.group), key=lambda row: row.group):
         members = list(group)
         for named in ("shown", "preset", "method"):
             fitting = [r for r in members if name == (r.texts["method"] if named == "shown" else getattr(r, named))]
             if len(fitting) > 1:
                 names = ", ".join(sorted(row.texts["method"] for row in fitting))
-                raise UserError(f"the baseline {name!r} is not clear for {backbone}: name one of {names}")
+                raise UserError(f"the baseline {name!r} is not clear for {key[1]}: name one of {names}")
             if fitting:
-                found[backbone] = fitting[0]
+                found[key] = fitting[0]
                 break
     return found
 
 
-def add_gains(rows: Sequence[Row], baselines: Mapping[str, Row]) -> list[Row]:
-    """Return the rows with their gains over the baseline of their backbone.
+def add_gains(rows: Sequence[Row], baselines: Mapping[tuple[str, str], Row]) -> list[Row]:
+    """Return the rows with their gains over the baseline of their group.
 
     The p-values of the main columns (box AP, mIoU, top-1, mask AP) are corrected together, over all rows: whoever
     looks at all of them has as many chances. Those of each column of detail are corrected for themselves.
     """
     gains: dict[tuple[int, str], Gain] = {}
     for place, row in enumerate(rows):
-        baseline = baselines.get(row.backbone)
+        baseline = baselines.get(row.group)
         if baseline is None or baseline is row:
             continue
         for metric in METRICS:
@@ -71,16 +73,16 @@ def add_gains(rows: Sequence[Row], baselines: Mapping[str, Row]) -> list[Row]:
 
 
 def add_ranks(rows: Sequence[Row], key: str) -> list[Row]:
-    """Return the rows with their place among those of their backbone in column ``key``, seeds resampled.
+    """Return the rows with their place among those of their group in column ``key``, seeds resampled.
 
     Rows of one seed have no say, and nobody has a place without a rival.
     """
     rows = list(rows)
-    by_backbone: dict[str, list[int]] = {}
+    groups: dict[tuple[str, str], list[int]] = {}
     for place, row in enumerate(rows):
         if key in row.cells and row.cells[key].n > 1:
-            by_backbone.setdefault(row.backbone, []).append(place)
-    for places in by_backbone.values():
+            groups.setdefault(row.group, []).append(place)
+    for places in groups.values():
         if len(places) < 2:
             continue
         ranks = rank_stability([_by_seed(rows[place].cells[key].units) for place in places])
@@ -98,12 +100,45 @@ def verdict(gain: Gain) -> str:
     return "better" if gain.effect > 0 else "worse"
 
 
-def _with_gains(row: Row, gains: dict[str, Gain], baselines: Mapping[str, Row]) -> Row:
+def transfer_summary(rows: Sequence[Row]) -> list[str]:
+    """Say whether what is better upstream is better downstream too: a sentence for each downstream metric.
+
+    Args:
+        rows: Rows with their gains; those without a gain upstream and downstream have no say.
+    """
+    sentences = []
+    shown = [metric for metric in METRICS if metric.key in RANKING]
+    (up,) = (metric for metric in shown if metric.stage == UPSTREAM)
+    for metric in shown:
+        pairs = [(r.gains[up.key], r.gains[metric.key]) for r in rows if {up.key, metric.key} <= set(r.gains)]
+        if metric is up or not pairs:
+            continue
+        verdicts = [verdict(down) for above, down in pairs if verdict(above) == "better"]
+        if verdicts:
+            counts = ", ".join(f"{verdicts.count(name)} {name}" for name in ("better", "worse", "open"))
+            text = f"{len(verdicts)} of {len(pairs)} rows better in {up.title}, of these in {metric.title} {counts}"
+        else:
+            text = f"none of {len(pairs)} rows better in {up.title}, so {metric.title} answers nothing"
+        sentences.append(f"does it transfer: {text}{_agreement(pairs)}")
+    return sentences
+
+
+def _agreement(pairs: Sequence[tuple[Gain, Gain]]) -> str:
+    """Say how far two gains put the rows in one order; nothing of fewer rows than four, or where all are equal."""
+    if len(pairs) < FEWEST:
+        return ""
+    from scipy.stats import kendalltau
+
+    tau = kendalltau([up.effect for up, _ in pairs], [down.effect for _, down in pairs]).statistic
+    return "" if math.isnan(tau) else f"; Kendall's tau of the two gains is {tau:+.2f} over {len(pairs)} rows"
+
+
+def _with_gains(row: Row, gains: dict[str, Gain], baselines: Mapping[tuple[str, str], Row]) -> Row:
     shown = {metric.stage: [m for m in METRICS if m.stage == metric.stage and m.key in RANKING] for metric in METRICS}
     up = [_say(m, gains[m.key]) for m in shown[UPSTREAM] if m.key in gains]
     down = [_say(m, gains[m.key]) for stage in DOWNSTREAM for m in shown[stage] if m.key in gains]
     texts = dict(row.texts)
-    if baselines.get(row.backbone) is row:
+    if baselines.get(row.group) is row:
         texts["transfer"] = "baseline"
     elif up or down:
         texts["transfer"] = f"{', '.join(up) or 'unknown'} -> {', '.join(down) or 'not measured'}"

@@ -53,7 +53,7 @@ def _table(table: Table, number: int) -> str:
     columns = [column for column in table.columns if column.detail <= DETAIL and column.key not in LEFT_OUT]
     marks = _places(table.rows, columns) if table.ranked else {}
     lines = []
-    for _, group in groupby(enumerate(table.rows), key=lambda item: item[1].backbone):
+    for _, group in groupby(enumerate(table.rows), key=lambda item: item[1].group):
         lines += ["    \\midrule"]
         for place, row in group:
             cells = [_cell(row, column, marks.get((place, column.key))) for column in columns]
@@ -79,7 +79,7 @@ def _table(table: Table, number: int) -> str:
 
 
 def _places(rows: Sequence[Row], columns: Sequence[Column]) -> dict[tuple[int, str], str]:
-    """Return the command for the best and the second best mean of each column and backbone.
+    """Return the command for the best and the second best mean of each column among rows of one group.
 
     Means that look the same as printed share a place; a row without a rival has none.
     """
@@ -87,11 +87,11 @@ def _places(rows: Sequence[Row], columns: Sequence[Column]) -> dict[tuple[int, s
     for column in columns:
         if column.kind != "number":
             continue
-        for backbone in {row.backbone for row in rows}:
+        for group in {row.group for row in rows}:
             shown = {
                 place: round(row.cells[column.key].mean, column.decimals)
                 for place, row in enumerate(rows)
-                if row.backbone == backbone and column.key in row.cells
+                if row.group == group and column.key in row.cells
             }
             if len(shown) < 2:
                 continue

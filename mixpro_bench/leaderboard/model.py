@@ -9,6 +9,9 @@ from mixpro_bench.leaderboard.ranking import Rank
 from mixpro_bench.leaderboard.record import Record
 from mixpro_bench.leaderboard.statistics import Summary
 
+# Kinds of columns that are shown with their spread.
+SPREAD = ("number", "best")
+
 
 @dataclass(frozen=True, order=True)
 class Conditions:
@@ -19,11 +22,17 @@ class Conditions:
     version: int
     recipe: str
     data: str
+    deviations: str = ""
+
+    @property
+    def agreed(self) -> str:
+        """Stage, protocol and version."""
+        return f"{self.stage}: {self.protocol} v{self.version}"
 
     def __str__(self) -> str:
-        parts = [f"{self.stage}: {self.protocol} v{self.version}"]
+        parts = [self.agreed]
         parts += [f"recipe {self.recipe[:8]}"] * bool(self.recipe) + [f"data {self.data[:8]}"] * bool(self.data)
-        return ", ".join(parts)
+        return ", ".join(parts) + f"; off protocol: {self.deviations}" * bool(self.deviations)
 
 
 @dataclass(frozen=True)
@@ -33,8 +42,9 @@ class Column:
     Attributes:
         key: Name in files and in the row's cells.
         title: Head of the column for people.
-        kind: 'text'; 'number', shown with its spread; 'cost', shown without; or 'gain', the difference to the baseline
-            in the column of the same key without ``_gain``.
+        kind: 'text'; 'number', shown with its spread; 'best', the same of each run's best validation, which is never
+            ranked; 'cost', shown without spread; or 'gain', the difference to the baseline in the column of the same
+            key without ``_gain``.
         decimals: Digits shown behind the point.
         detail: 0 is always shown; columns of the highest level are the first to go where there is little room.
     """
@@ -58,8 +68,9 @@ class Row:
         backbone: Name of the backbone.
         method: Name of the method.
         preset: Name of its preset.
+        size: Parameter and FLOP class, empty where nothing is known.
         gains: Paired difference to the baseline by column key; a key is absent where there is nothing to compare.
-        rank: Place among the rows of the backbone, None where there is no rival or only one seed.
+        rank: Place among the rows of the group, None where there is no rival or only one seed.
         records: The Records behind the row.
     """
 
@@ -70,9 +81,15 @@ class Row:
     backbone: str = ""
     method: str = ""
     preset: str = ""
+    size: str = ""
     gains: dict[str, Gain] = field(default_factory=dict)
     rank: Rank | None = None
     records: tuple[Record, ...] = field(default=(), repr=False)
+
+    @property
+    def group(self) -> tuple[str, str]:
+        """What rows must share to be ranked and compared: size and backbone."""
+        return (self.size, self.backbone)
 
 
 @dataclass(frozen=True)
@@ -83,7 +100,7 @@ class Table:
         title: The protocols.
         conditions: One per stage.
         columns: The columns that hold anything.
-        rows: Ordered by backbone, then by what transfers best.
+        rows: Ordered by size and backbone, then by what transfers best.
         notes: Remarks for people.
         baseline: Method that the gains are measured against.
         ranked: Whether its rows may be compared with each other; published numbers may not.
@@ -106,7 +123,13 @@ def conditions_of(record: Record) -> Conditions:
         record.protocol.version,
         record.recipe_hash or "",
         record.provenance.data_fingerprint or "",
+        "; ".join(deviations_of(record)),
     )
+
+
+def deviations_of(record: Record) -> list[str]:
+    """Return what a run changed against the protocol it names, sorted; empty if it kept to it or nothing is known."""
+    return sorted(str(one) for one in getattr(record, "deviations", None) or ())
 
 
 def format_cell(row: Row, column: Column) -> str:
@@ -119,7 +142,7 @@ def format_cell(row: Row, column: Column) -> str:
     if cell is None:
         return ""
     text = f"{cell.mean:.{column.decimals}f}"
-    if cell.sd is not None and column.kind == "number":
+    if cell.sd is not None and column.kind in SPREAD:
         text += f" ± {cell.sd:.{column.decimals}f}"
     return text if cell.n == row.n else f"{text} (n={cell.n})"
 

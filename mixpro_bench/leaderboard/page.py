@@ -13,11 +13,13 @@ from string import Template
 from typing import Any
 
 from mixpro_bench.files import write_text_atomic
-from mixpro_bench.leaderboard.json_view import to_json
+from mixpro_bench.leaderboard.curves import Curves
+from mixpro_bench.leaderboard.json_view import Names, tables_as_json
 from mixpro_bench.leaderboard.record import Record
 from mixpro_bench.leaderboard.table import Table
 
 STATIC = Path(__file__).parent / "static"
+SCRIPTS = ("plots.js", "page.js")
 
 
 def to_html(tables: Sequence[Table], records: Iterable[Record]) -> str:
@@ -26,22 +28,35 @@ def to_html(tables: Sequence[Table], records: Iterable[Record]) -> str:
     The data is packed (gzip in base64): ten thousand Records stay small, and no name in them can end a tag. A content
     security policy allows this one style and script by their hashes and no request to anywhere.
     """
-    document = to_json(tables, records)
-    document["tables"] = _short(document["tables"])
     style = _text("page.css")
-    script = _text("plots.js") + _text("page.js")
+    script = "".join(map(_text, SCRIPTS))
     return Template(_text("template.html")).substitute(
         style=style,
         script=script,
         style_hash=_csp_hash(style),
         script_hash=_csp_hash(script),
-        data=_packed(document),
+        data=_packed(_document(tables, records)),
     )
 
 
 def write_html(tables: Sequence[Table], records: Iterable[Record], folder: str | os.PathLike[str]) -> Path:
     """Write the page as ``index.html`` into ``folder``, which any static host can serve."""
     return write_text_atomic(Path(folder) / "index.html", to_html(tables, records))
+
+
+def _document(tables: Sequence[Table], records: Iterable[Record]) -> dict[str, Any]:
+    """Return what the page is told: as the JSON file, but for curves, which it has row by row and with fewer points."""
+    names = Names()
+    told = _short(tables_as_json(tables, names))
+    curves = Curves([row for table in tables for row in table.rows])
+    for table, as_json in zip(tables, told, strict=True):
+        for row, line in zip(table.rows, as_json["rows"], strict=True):
+            line["curves"] = curves.of(row)
+    known = {
+        names.of(record): record.model_dump(mode="json", exclude={"series": True, "best": {"metrics"}})
+        for record in records
+    }
+    return {"tables": told, "grids": curves.grids, "records": known}
 
 
 def _text(name: str) -> str:

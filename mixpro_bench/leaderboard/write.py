@@ -14,7 +14,7 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 
 from mixpro_bench.files import write_text_atomic
-from mixpro_bench.leaderboard.table import Column, Table, format_cell
+from mixpro_bench.leaderboard.model import SPREAD, Column, Table, format_cell
 
 # What a file says of a gain: suffix of the column -> attribute.
 GAIN_FIELDS = {"": "effect", "_low": "low", "_high": "high", "_n": "n", "_p": "p", "_detectable": "detectable"}
@@ -53,7 +53,7 @@ def to_csv(tables: Sequence[Table]) -> str:
                 cell = row.cells.get(column.key)
                 line[column.key] = cell.mean if cell else None
                 line[f"{column.key}_sd"] = cell.sd if cell else None
-                if column.kind == "number":
+                if column.kind in SPREAD:
                     line[f"{column.key}_low"] = cell.low if cell else None
                     line[f"{column.key}_high"] = cell.high if cell else None
                 line[f"{column.key}_n"] = cell.n if cell else 0

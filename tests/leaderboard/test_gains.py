@@ -115,6 +115,34 @@ def test_ranks_are_those_of_resampled_seeds(records):
     assert any("95 % of resamples" in note for note in table.notes)
 
 
+def test_what_is_better_upstream_need_not_be_downstream(make):
+    # Against 'none': a and b are clearly better upstream; a is clearly better downstream, b is clearly worse.
+    tops = {"none": 80.0, "a": 85.0, "b": 83.0, "c": 80.01, "d": 79.0}
+    mious = {"none": 40.0, "a": 45.0, "b": 35.0, "c": 40.02, "d": 39.99}
+    wobble = {"none": (0.0, 0.01, 0.02), "a": (0.01, 0.0, 0.03), "b": (0.0, 0.02, 0.01), "c": (0.05, 0.0, -0.1),
+              "d": (0.3, -0.4, 0.1)}  # fmt: skip
+    made = []
+    for method in tops:
+        for seed, extra in enumerate(wobble[method]):
+            made.append(make("pretrain", method, seed, metrics={"top1": tops[method] + extra}))
+            made.append(make("seg", method, seed, metrics={"mIoU": mious[method] + extra}))
+    (table,) = build_tables(made, baseline="none")
+    (note,) = [note for note in table.notes if note.startswith("does it transfer")]
+    # Of the six pairs of a, b, c, d five have one order in both gains but b, which is second above and last below.
+    tau = kendall([5.0, 3.0, 0.01, -1.0], [5.0, -5.0, 0.02, -0.01])
+    assert note == (
+        "does it transfer: 2 of 4 rows better in top-1, of these in mIoU 1 better, 1 worse, 0 open; "
+        f"Kendall's tau of the two gains is {tau:+.2f} over 4 rows"
+    )
+    (table,) = build_tables([one for one in made if one.method.name in ("none", "d")], baseline="none")
+    assert "does it transfer: none of 1 rows better in top-1, so mIoU answers nothing" in table.notes
+
+
+def kendall(xs, ys):
+    pairs = [(a, b) for a in range(len(xs)) for b in range(a)]
+    return sum(1 if (xs[a] - xs[b]) * (ys[a] - ys[b]) > 0 else -1 for a, b in pairs) / len(pairs)
+
+
 def test_runs_that_contradict_each_other_are_marked(make):
     (table,) = build_tables([make(), make(metrics={"top1": 91.0})])
     assert "contradictory" in table.rows[0].marks

@@ -23,7 +23,7 @@ def generate(folder, count, *options):
 
 
 def test_those_kept_in_the_tree_are_the_generators(tmp_path):
-    generate(tmp_path, 60, "--configs")
+    generate(tmp_path, 60, "--points", "8", "--configs")
     made, kept = (
         {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
         for root in (tmp_path, KEPT)
