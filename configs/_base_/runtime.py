@@ -15,6 +15,7 @@ default_hooks = dict(
     checkpoint=dict(type="mixpro_bench.CheckpointHook", interval=-1, max_keep_ckpts=1),
     sampler_seed=dict(type="DistSamplerSeedHook"),
     step_seed=dict(type="mixpro_bench.StepSeedHook"),
+    finite=dict(type="mixpro_bench.FiniteHook", max_skipped=10),
     progress=dict(type="mixpro_bench.ProgressHook"),
     record=dict(type="mixpro_bench.RecordHook"),
 )

@@ -1,7 +1,7 @@
-"""Optimizer wrappers: autocast on any device, and a gradient norm that is not waited for.
+"""Optimizer wrappers: autocast on any device, a gradient norm that is not waited for, no step that is not finite.
 
 Reason: mmengine's AmpOptimWrapper refuses to exist without a GPU and scales the loss whatever the type is; both of its
-wrappers read the gradient norm back from the device in every step.
+wrappers read the gradient norm back from the device in every step. For the steps see `finite_step`.
 Can go when mmengine's wrapper takes a device type and logs tensors.
 """
 
@@ -16,6 +16,7 @@ from mmengine.device import get_device
 from mmengine.optim import OptimWrapper as EngineOptimWrapper
 from torch import Tensor, nn
 
+from mixpro_bench.compat.finite_step import gradient_norm, marked, step_unless
 from mixpro_bench.errors import UserError
 from mixpro_bench.registry import OPTIM_WRAPPERS
 
@@ -24,21 +25,56 @@ _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 @OPTIM_WRAPPERS.register_module()
 class OptimWrapper(EngineOptimWrapper):
-    """mmengine's wrapper; the gradient norm stays on the device, for `RuntimeInfoHook` to read at the log interval.
+    """mmengine's wrapper; what it finds out stays on the device, for hooks to read at the log interval.
+
+    A step whose loss or gradients are not finite is left out, in all processes at once.
 
     Args:
         optimizer: The optimizer.
         **kwargs: As mmengine's.
+
+    Attributes:
+        grad_norm: Norm of the gradients before clipping, if they are clipped by norm.
+        lost: Whether a loss since the last step was not finite, in this process.
+        skipped: Whether the last step was left out; `FiniteHook` takes note and sets both back to None.
     """
 
     grad_norm: Tensor | None = None
+    lost: Tensor | None = None
+    skipped: Tensor | None = None
+
+    def update_params(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Propagate the loss, and do a step where one is due."""
+        lost = ~loss.detach().isfinite()
+        self.lost = lost if self.skipped is not None or self.lost is None else self.lost | lost
+        self.skipped = None
+        super().update_params(marked(loss), *args, **kwargs)
+
+    def step(self, **kwargs: Any) -> None:
+        """Clip the gradients, and update the parameters unless a gradient is not finite."""
+        if self.clip_grad_kwargs and self.clip_func is not torch.nn.utils.clip_grad_value_:
+            self._clip_grad()
+            norm = self.grad_norm
+        else:
+            norm = gradient_norm(self._parameters())
+            if self.clip_grad_kwargs:  # makes a number of infinity
+                self._clip_grad()
+        if norm is None:
+            self.optimizer.step(**kwargs)
+        else:
+            self.skipped = ~norm.isfinite()
+            step_unless(self.skipped, self.optimizer, **kwargs)
 
     def _clip_grad(self) -> None:
-        params = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
+        self.grad_norm = None
+        params = [p for p in self._parameters() if p.grad is not None]
         if params:
             norm = self.clip_func(params, **self.clip_grad_kwargs)
             # Clipping by value has no norm to tell.
             self.grad_norm = None if norm is None else norm.detach()
+
+    def _parameters(self) -> list[Tensor]:
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -87,10 +123,15 @@ class AmpOptimWrapper(OptimWrapper):
         self._inner_count += 1
 
     def step(self, **kwargs: Any) -> None:
-        """Clip the unscaled gradients, and update; a float16 step with infinite gradients is left out."""
+        """As `OptimWrapper`; in float16 the scaler leaves steps out, which is its way of finding the scale."""
+        if not self.loss_scaler.is_enabled():
+            super().step(**kwargs)
+            return
         if self.clip_grad_kwargs:
             self.loss_scaler.unscale_(self.optimizer)
             self._clip_grad()
+        # An overflow of scaled gradients is no fault; a loss that is not finite is.
+        self.skipped = self.lost
         self.loss_scaler.step(self.optimizer, **kwargs)
         self.loss_scaler.update(self._fixed_scale)
 

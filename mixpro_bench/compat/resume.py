@@ -28,11 +28,10 @@ def refuse_changed_config(config: str, checkpoint: Path, world_size: int) -> Non
             the keys are named.
     """
     meta = load_checkpoint(checkpoint, mmap=True).get("meta")
-    before = meta.get("cfg") if isinstance(meta, dict) else None
-    if not isinstance(before, str):
+    if not isinstance(meta, dict) or not isinstance(meta.get("cfg"), str):
         return
     try:
-        found = changes(before, config, (int(meta.get("world_size", world_size)), world_size))
+        found = changes(meta["cfg"], config, (int(meta.get("world_size", world_size)), world_size))
     except SyntaxError:
         return
     if found:

@@ -31,6 +31,7 @@ from mixpro_bench.compat.checkpoint import (
     to_primitives,
 )
 from mixpro_bench.compat.distributed import init_without_gpu
+from mixpro_bench.compat.finite_step import with_fused
 from mixpro_bench.compat.loops import skipping_batches
 from mixpro_bench.compat.resume import refuse_changed_config
 from mixpro_bench.compat.runtime_info import RuntimeInfoHook
@@ -140,6 +141,8 @@ class Runner(EngineRunner):
         """Build the optimizer wrapper, ours in place of mmengine's."""
         if isinstance(optim_wrapper, dict) and "optimizer" in optim_wrapper:
             optim_wrapper = _renamed({"type": "OptimWrapper", **optim_wrapper}, _WRAPPERS)
+            if isinstance(optim_wrapper["optimizer"], dict):
+                optim_wrapper = {**optim_wrapper, "optimizer": with_fused(optim_wrapper["optimizer"], self.model)}
         return super().build_optim_wrapper(optim_wrapper)
 
     def scale_lr(self, optim_wrapper: Any, auto_scale_lr: dict[str, Any] | None = None) -> None:

@@ -7,6 +7,7 @@ import itertools
 import json
 import random
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -24,9 +25,10 @@ _count = itertools.count()
 class ToyClassifier(BaseModel):
     """Has dropout, so that its training depends on the global generators."""
 
-    def __init__(self, width: int = 8) -> None:
+    def __init__(self, width: int = 8, norm: bool = False) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(4, width), nn.Dropout(0.5), nn.Linear(width, 2))
+        middle = [nn.BatchNorm1d(width)] if norm else []
+        self.layers = nn.Sequential(nn.Linear(4, width), *middle, nn.Dropout(0.5), nn.Linear(width, 2))
 
     def init_weights(self) -> None:
         (self.layers[0].weight.data).mul_(1.5)
@@ -43,10 +45,13 @@ class ToyClassifier(BaseModel):
 
 @DATASETS.register_module(force=True)
 class ToyData(torch.utils.data.Dataset):
-    """20 points, augmented by a draw from Python's generator; says which were read."""
+    """20 points, augmented by a draw from Python's generator; says how many were read. Those ``poisoned`` are NaN."""
 
     metainfo = dict(classes=("a", "b"))
     reads = 0
+
+    def __init__(self, poisoned: Sequence[int] = ()) -> None:
+        self.poisoned = set(poisoned)
 
     def __len__(self) -> int:
         return 20
@@ -54,7 +59,8 @@ class ToyData(torch.utils.data.Dataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         type(self).reads += 1
         point = torch.randn(4, generator=torch.Generator().manual_seed(index))
-        return dict(inputs=point + random.random() + index % 2, label=index % 2)
+        point = point + random.random() + index % 2
+        return dict(inputs=point * float("nan") if index in self.poisoned else point, label=index % 2)
 
 
 @METRICS.register_module(force=True)
@@ -144,4 +150,5 @@ def train(cfg: Config, stop: int | None = None) -> Any:
 
 
 if __name__ == "__main__":
-    train(config(sys.argv[1], **json.loads(sys.argv[2])), *map(int, sys.argv[3:]))
+    done = train(config(sys.argv[1], **json.loads(sys.argv[2])), *map(int, sys.argv[3:]))
+    print(f"weights {fingerprint(done.model)}", flush=True)
