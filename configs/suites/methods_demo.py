@@ -3,7 +3,8 @@
 TokenMix runs without a teacher (fallback='area'), so its rows speak of its image half only.
 
 Command: mixpro-bench suite configs/suites/methods_demo.py --work-dir work_dirs/methods_demo
-Cost:    33 runs, about half an hour on 2 CPU cores with nothing else to do (estimated from the runs of demo.py).
+Cost:    33 runs, 39 minutes on 2 CPU cores that other work shared.
+Result:  docs/methods.md, last section.
 """
 
 name = "methods_demo"
