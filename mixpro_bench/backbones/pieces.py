@@ -233,6 +233,30 @@ class RelativeBias(nn.Module):
         return table.flatten(1)[:, gen_relative_position_index(window, device=self.table.device)]
 
 
+class MultiHead(nn.Module):
+    """What stands before and behind attention of several heads: queries, keys and values, and the way back.
+
+    Args:
+        dim: Channels.
+        heads: Number of heads.
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Turn tokens (..., N, C) into queries, keys and values, each (..., heads, N, d)."""
+        q, k, v = (split_heads(part, self.heads) for part in self.qkv(x).chunk(3, dim=-1))
+        return q, k, v
+
+    def join(self, x: Tensor) -> Tensor:
+        """Turn attended values (..., heads, N, d) into tokens (..., N, C)."""
+        return self.proj(join_heads(x))
+
+
 class ClassAttention(nn.Module):
     """A class token's attention to itself and to all patch tokens (CaiT, arXiv:2103.17239, section 3).
 

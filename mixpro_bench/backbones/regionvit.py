@@ -13,43 +13,18 @@ from torch import Tensor, nn
 from mixpro_bench.backbones.contract import Share
 from mixpro_bench.backbones.native import Encoded, Native
 from mixpro_bench.backbones.pieces import (
+    MultiHead,
     RelativeBias,
     attend_windows,
     drop_path_rates,
     first_row,
     initialise,
-    join_heads,
     pad_to,
     partition,
-    split_heads,
     unpartition,
 )
 from mixpro_bench.backbones.pooled import Stage
 from mixpro_bench.registry import MODELS
-
-
-class Attention(nn.Module):
-    """One set of attention weights that serves region tokens among themselves and every region with its window.
-
-    Args:
-        dim: Channels.
-        heads: Number of heads.
-    """
-
-    def __init__(self, dim: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.proj = nn.Linear(dim, dim)
-
-    def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Turn tokens (..., N, C) into queries, keys and values, each (..., heads, N, d)."""
-        q, k, v = (split_heads(part, self.heads) for part in self.qkv(x).chunk(3, dim=-1))
-        return q, k, v
-
-    def join(self, x: Tensor) -> Tensor:
-        """Turn attended values (..., heads, N, d) into tokens (..., N, C)."""
-        return self.proj(join_heads(x))
 
 
 class RegionToLocal(nn.Module):
@@ -65,7 +40,8 @@ class RegionToLocal(nn.Module):
     def __init__(self, dim: int, heads: int, window: int, drop_path: float) -> None:
         super().__init__()
         self.norm0, self.norm1, self.norm2 = (nn.LayerNorm(dim, eps=1e-6) for _ in range(3))
-        self.attn = Attention(dim, heads)
+        # One set of weights for regions among themselves and for every region with its window.
+        self.attn = MultiHead(dim, heads)
         self.bias = RelativeBias(window, heads)
         self.mlp = Mlp(dim, 4 * dim)
         self.drop_path = DropPath(drop_path)

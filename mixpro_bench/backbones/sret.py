@@ -14,7 +14,7 @@ from mixpro_bench.backbones.attention import attention_row
 from mixpro_bench.backbones.contract import Share
 from mixpro_bench.backbones.family import as_map
 from mixpro_bench.backbones.native import Encoded, Native
-from mixpro_bench.backbones.pieces import drop_path_rates, initialise, join_heads, resize_table, split_heads
+from mixpro_bench.backbones.pieces import MultiHead, drop_path_rates, initialise, resize_table
 from mixpro_bench.backbones.pooled import Stage
 from mixpro_bench.registry import MODELS
 
@@ -62,19 +62,13 @@ def permutation(n: int, training: bool, device: torch.device) -> Tensor:
     return (key * key % PRIME).argsort(stable=True)
 
 
-class SlicedAttention(nn.Module):
+class SlicedAttention(MultiHead):
     """Attention within slices of the tokens.
 
     Args:
         dim: Channels.
         heads: Number of heads.
     """
-
-    def __init__(self, dim: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, slices: int, shuffle: bool, read: bool = False) -> tuple[Tensor, Tensor | None]:
         """Attend.
@@ -92,9 +86,9 @@ class SlicedAttention(nn.Module):
         if shuffle:
             order = permutation(x.shape[1], self.training, x.device)
             x = x[:, order]
-        q, k, v = (split_heads(part, self.heads) for part in self.qkv(x).chunk(3, dim=-1))
+        q, k, v = self.split(x)
         row = attention_row(q, k, q.shape[-1] ** -0.5, "mean", prefix=0) if read else None
-        out = self.proj(join_heads(sliced_attention(q, k, v, slices)))
+        out = self.join(sliced_attention(q, k, v, slices))
         return (out[:, order.argsort()] if shuffle else out), row
 
 
