@@ -46,10 +46,12 @@ class Share:
     Attributes:
         lam: Share of the class token (and of registers), shape (B,).
         at: ``at(h, w)`` gives the share of every patch token of an ``h`` x ``w`` grid, shape (B, h, w).
+        labels: Class indices of A and of B, each of shape (B,), for systems that label their patches.
     """
 
     lam: Tensor
     at: Callable[[int, int], Tensor]
+    labels: tuple[Tensor, Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,8 @@ class Backbone(BaseModule):
         out_strides: Pixels per cell of each map of `features`.
         importance_kinds: Kinds of importance the backbone can give; the first is its own.
         gives_share: Whether the share of A can be carried through its blocks.
+        takes_share: Whether its blocks themselves use the share of A at the input, as labels of the patches; it is
+            then told of every mixed batch, whatever the labeler needs.
         num_layers: Number of layer ids, stem and readout included (also where ``dense=True`` leaves the readout out).
     """
 
@@ -109,6 +113,7 @@ class Backbone(BaseModule):
     out_strides: list[int]
     importance_kinds: tuple[str, ...] = ()
     gives_share: bool = False
+    takes_share: bool = False
     num_layers: int
 
     def forward(self, x: Tensor, *, need: Need | None = None, share: Share | None = None):
@@ -117,7 +122,7 @@ class Backbone(BaseModule):
         Args:
             x: Images, shape (B, 3, H, W).
             need: What to read out beside the logits (pretraining only).
-            share: Share of A at the input; required when ``need.share``.
+            share: Share of A at the input; required when ``need.share``, wanted when ``takes_share``.
 
         Returns:
             An `Output`, or with ``dense=True`` the tuple of feature maps.

@@ -141,7 +141,7 @@ class Native(Backbone):
         Args:
             x: Images, shape (B, 3, H, W), of any size from ``smallest`` on.
             kind: Kind of attention to read; None for none, and never ``"cam"``.
-            share: Share of A at the input, where it is to be carried through the blocks.
+            share: Share of A at the input, where it is to be carried through the blocks or ``takes_share``.
         """
 
     def make_head(self) -> nn.Module:
@@ -157,7 +157,8 @@ class Native(Backbone):
         self.check(need)
         self.check_size(x)
         kind = self.importance_kinds[0] if need.importance == "auto" else need.importance
-        out = self.encode(x, kind=None if kind == "cam" else kind, share=share if need.share else None)
+        wanted = need.share or self.takes_share
+        out = self.encode(x, kind=None if kind == "cam" else kind, share=share if wanted else None)
         weights = out.weights
         if weights is not None:
             weights = weights / weights.sum(dim=(1, 2), keepdim=True)

@@ -145,7 +145,12 @@ class MixPolicy(nn.Module):
 
 def share_of(mixed: MixedBatch) -> Share:
     """Return the share of A at the input of a backbone, for labelers that carry it through the blocks."""
-    return Share(mixed.lam_area, mixed.region.share)
+    return Share(mixed.lam_area, mixed.region.share, (mixed.labels_a, mixed.labels_b))
+
+
+def share_for(backbone: Backbone, mixed: MixedBatch, need: Need) -> Share | None:
+    """Return the share of A at the input if the labeler needs it or the backbone itself does."""
+    return share_of(mixed) if need.share or getattr(backbone, "takes_share", False) else None
 
 
 def unmixed_need(branch: Branch) -> Need | None:

@@ -24,7 +24,7 @@ from mixpro_bench.errors import UserError
 from mixpro_bench.files import write_bytes_atomic
 from mixpro_bench.labeling.labeler import attention_lambda
 from mixpro_bench.mixing.batch import MixedBatch
-from mixpro_bench.mixing.policy import Branch, Place, share_of
+from mixpro_bench.mixing.policy import Branch, Place, share_for
 from mixpro_bench.pretrain.classifier import MixClassifier
 from mixpro_bench.pretrain.objectives.supervised import look_at_unmixed
 from mixpro_bench.registry import MODELS
@@ -155,7 +155,7 @@ def look(
     aux = labeler.prepare(images, labels, aux)
     mixed = branch.mixer(images, labels, model.policy.generators(place, len(images)), unmixed, aux)
     need = labeler.need | Need(importance="auto") if backbone.importance_kinds else labeler.need
-    out = backbone(mixed.inputs, need=need, share=share_of(mixed) if need.share else None)
+    out = backbone(mixed.inputs, need=need, share=share_for(backbone, mixed, need))
     return mixed, out.for_labels(mixed.labels_a, mixed.labels_b, mixed.region.share)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mixpro_bench.backbones.contract import Backbone, Output
-from mixpro_bench.mixing.policy import Branch, MixPolicy, Place, share_of, unmixed_need
+from mixpro_bench.mixing.policy import Branch, MixPolicy, Place, share_for, unmixed_need
 
 
 def supervised_losses(
@@ -38,7 +38,7 @@ def supervised_losses(
     aux = branch.labeler.prepare(images, labels, aux or {})
     mixed = branch.mixer(images, labels, policy.generators(place, len(images)), unmixed, aux)
     need = branch.labeler.need
-    out: Output = backbone(mixed.inputs, need=need, share=share_of(mixed) if need.share else None)
+    out: Output = backbone(mixed.inputs, need=need, share=share_for(backbone, mixed, need))
     out = out.for_labels(mixed.labels_a, mixed.labels_b, mixed.region.share)
     losses, stats = branch.labeler(mixed, out, unmixed)
     losses.update({f"loss_{name}": value for name, value in out.aux_losses.items()})
