@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import socket
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
+from mmengine.runner import EpochBasedTrainLoop
 
 from mixpro_bench.files import write_text_atomic
 from mixpro_bench.registry import HOOKS
@@ -23,8 +25,10 @@ PROGRESS_NAME = "progress.json"
 class ProgressHook(Hook):
     """Write ``progress.json`` into the work dir: at the start, while training, and when the phase changes.
 
-    The file holds ``stage`` ('start', 'train', 'val' or 'done'), ``iter``, ``max_iters``, ``eta_s`` (seconds, null
-    while unknown), ``pid``, ``host`` and ``updated`` (seconds since 1970). Other programs, such as the suite, read it.
+    The file holds ``stage`` ('start', 'train', 'val' or 'done'), ``iter``, ``max_iters``, ``epoch`` and ``max_epochs``
+    (finished ones; null where the run counts iterations), ``loss`` (the last one read from the device, as text where it
+    is no finite number; null before), ``eta_s`` (seconds, null while unknown), ``pid``, ``host`` and ``updated``
+    (seconds since 1970). Other programs, such as the suite, read it.
 
     Args:
         interval: Look at the clock every so many iterations.
@@ -81,10 +85,14 @@ class ProgressHook(Hook):
         max_iters = runner.max_iters
         done = iteration - self._first_iter
         eta = (time.monotonic() - self._started) / done * (max_iters - iteration) if done > 0 and max_iters else None
+        by_epoch = isinstance(runner._train_loop, EpochBasedTrainLoop)
         state = {
             "stage": stage,
             "iter": iteration,
             "max_iters": max_iters,
+            "epoch": runner.epoch if by_epoch else None,
+            "max_epochs": runner.max_epochs if by_epoch else None,
+            "loss": _last_loss(runner),
             "eta_s": 0.0 if stage == "done" else eta,
             "pid": os.getpid(),
             "host": socket.gethostname(),
@@ -94,3 +102,12 @@ class ProgressHook(Hook):
         with contextlib.suppress(OSError):
             write_text_atomic(Path(runner.work_dir, PROGRESS_NAME), json.dumps(state), sync=False)
         self._written = time.monotonic()
+
+
+def _last_loss(runner: Any) -> float | str | None:
+    """Return the last loss that has been read from the device; text where JSON has no number for it."""
+    losses = runner.message_hub.log_scalars.get("train/loss")
+    if losses is None:
+        return None
+    loss = float(losses.current())
+    return loss if math.isfinite(loss) else str(loss)

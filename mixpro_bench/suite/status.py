@@ -24,6 +24,7 @@ from mixpro_bench.suite.progress import PROGRESS_NAME, clock
 from mixpro_bench.suite.run import FACTS_NAME
 
 PLAN_NAME = "suite.json"
+VALIDATIONS_NAME = "validations.json"
 # A run of a living suite says nothing of itself while it imports and builds; longer than this is no start.
 START_SECONDS = 120.0
 # A process on another machine cannot be looked at: it counts as running as long as it was heard of within this time.
@@ -44,9 +45,12 @@ class RunStatus:
         stage: Last phase a begun run told: ``start``, ``train``, ``val`` or ``done``.
         iter: Iterations behind it.
         max_iters: Iterations in all.
+        epoch: Epochs behind it; None where it counts iterations.
+        max_epochs: Epochs in all.
+        loss: Last loss it told; text where that was no finite number.
         seconds: What it took (done, all sessions together), or how long it has run or ran (since its last start).
         eta_s: Seconds left as a running run last told, less the time since then.
-        metrics: Metrics of the Record.
+        metrics: Metrics of the Record; without one, of the last validation.
         detail: What a failed run said last, what a waiting one waits for, where a running one runs.
         resumable: A failed run left a checkpoint.
     """
@@ -56,6 +60,9 @@ class RunStatus:
     stage: str | None = None
     iter: int | None = None
     max_iters: int | None = None
+    epoch: int | None = None
+    max_epochs: int | None = None
+    loss: float | str | None = None
     seconds: float | None = None
     eta_s: float | None = None
     metrics: dict[str, float] = field(default_factory=dict)
@@ -166,7 +173,8 @@ def _status(name: str, folder: Path, suite_lives: bool) -> RunStatus:
     now, updated = time.time(), float(progress.get("updated") or 0)
     # Progress from before the last start is an earlier session's.
     fresh = updated >= (begun or 0) - 1
-    common: dict[str, Any] = {key: progress.get(key) for key in ("stage", "iter", "max_iters")}
+    told = ("stage", "iter", "max_iters", "epoch", "max_epochs", "loss")
+    common: dict[str, Any] = {key: progress.get(key) for key in told}
     if progress and fresh and progress.get("stage") != "done" and is_alive(progress):
         eta = progress.get("eta_s")
         where = progress.get("host", "")
@@ -176,6 +184,7 @@ def _status(name: str, folder: Path, suite_lives: bool) -> RunStatus:
             **common,
             seconds=now - begun if begun else None,
             eta_s=None if eta is None else max(0.0, eta - (now - updated)),
+            metrics=_validated(folder),
             detail=f"on {where}, heard of {clock(now - updated)} ago"
             if where not in ("", socket.gethostname())
             else "",
@@ -189,6 +198,14 @@ def _status(name: str, folder: Path, suite_lives: bool) -> RunStatus:
         return RunStatus(name, "failed", **common, detail=_last_word(folder), resumable=_resumable(folder))
     seconds = max(0.0, updated - begun) if begun and fresh and progress else None
     return RunStatus(name, "failed", **common, seconds=seconds, detail=_last_word(folder), resumable=_resumable(folder))
+
+
+def _validated(folder: Path) -> dict[str, float]:
+    """Return the metrics of the last validation that a run told of, those that are finite."""
+    validations = _read_json(folder / VALIDATIONS_NAME).get("validations")
+    last = validations[-1] if isinstance(validations, list) and validations else None
+    metrics = last.get("metrics") if isinstance(last, dict) else None
+    return {key: value for key, value in metrics.items() if value is not None} if isinstance(metrics, dict) else {}
 
 
 def _run_folders(root: Path) -> Iterator[Path]:

@@ -97,17 +97,29 @@ def samples(count: int):
 
 
 def train(
-    work_dir: Path, *, bench=BENCH, hooks=(), evaluator=None, iters=6, val_interval=4, audit=None, model=Toy, **options
+    work_dir: Path,
+    *,
+    bench=BENCH,
+    hooks=(),
+    evaluator=None,
+    iters=6,
+    val_interval=4,
+    train_cfg=None,
+    infinite=True,
+    audit=None,
+    model=Toy,
+    **options,
 ):
     compat.install()
     loader = {"dataset": samples(8), "batch_size": 4, "num_workers": 0}
     name = f"{work_dir.name}-{len(MessageHub._instance_dict)}"  # a message hub of its own
+    sampler = "InfiniteSampler" if infinite else "DefaultSampler"
     cfg = Config({"bench": bench, "runner_type": "mixpro_bench.Runner"} if bench else {})
     runner = RUNNERS.get("mixpro_bench.Runner")(
         model=model(),
         work_dir=str(work_dir),
-        train_dataloader=dict(loader, sampler={"type": "InfiniteSampler", "shuffle": True}),
-        train_cfg={"type": "IterBasedTrainLoop", "max_iters": iters, "val_interval": val_interval},
+        train_dataloader=dict(loader, sampler={"type": sampler, "shuffle": True}),
+        train_cfg=train_cfg or {"type": "IterBasedTrainLoop", "max_iters": iters, "val_interval": val_interval},
         optim_wrapper={"optimizer": {"type": "SGD", "lr": 0.01}},
         val_dataloader=dict(loader, sampler={"type": "DefaultSampler", "shuffle": False}),
         val_cfg={},
@@ -286,6 +298,30 @@ def test_progress_follows_the_run(tmp_path):
     assert spy.seen[0]["eta_s"] is None
     assert spy.seen[1]["eta_s"] > 0
     assert spy.seen[-1]["eta_s"] == 0.0
+    assert (spy.seen[0]["loss"], spy.seen[0]["epoch"]) == (None, None)
+    assert spy.seen[-1]["loss"] > 0
+
+
+class Diverged(Toy):
+    """Its loss is no number."""
+
+    def forward(self, inputs, target, mode="tensor"):
+        out = super().forward(inputs, target, mode)
+        return {"loss": out["loss"] * float("nan")} if mode == "loss" else out
+
+
+def test_progress_and_curves_of_a_run_of_epochs(tmp_path):
+    spy = Spy()
+    loop = {"type": "EpochBasedTrainLoop", "max_epochs": 2, "val_interval": 1}
+    train(tmp_path, hooks=[spy], train_cfg=loop, infinite=False, model=Diverged)
+    assert [(one["stage"], one["epoch"]) for one in spy.seen] == [
+        ("train", 0), ("train", 0), ("train", 0), ("val", 1), ("train", 1), ("train", 1), ("val", 2), ("done", 2),
+    ]  # fmt: skip
+    assert {one["max_epochs"] for one in spy.seen} == {2}
+    assert spy.seen[-1]["loss"] == "nan"
+    series = read_record(tmp_path / "record.json").series
+    assert (series["top1"].axis, series["top1"].at) == ("epoch", [1, 2])
+    assert (series["loss"].axis, series["loss"].values) == ("iter", [None] * 4)
 
 
 def test_progress_is_not_written_in_every_iteration(tmp_path, monkeypatch):
@@ -300,6 +336,7 @@ def test_progress_is_not_written_in_every_iteration(tmp_path, monkeypatch):
 
     class OneRunner:
         work_dir, iter, max_iters = str(tmp_path), 0, 100
+        _train_loop, message_hub = None, MessageHub("a run without a loss")
 
     hook.before_train(OneRunner)
     for OneRunner.iter in range(100):
