@@ -36,6 +36,7 @@ setup(
     package_data={
         "mixpro_bench": ["py.typed"],
         "mixpro_bench.leaderboard": ["*.csv", "*.json", "*.html", "*.css", "*.js", "*.j2", "*/*"],
+        "mixpro_bench.systems": ["*.json"],
     },
     install_requires=[
         "faster-coco-eval>=1.6",

@@ -1,4 +1,4 @@
-"""``mixpro-bench benchmark step|mixing``: what mixing costs."""
+"""``mixpro-bench benchmark step|mixing|systems``: what mixing costs, and what the systems cost."""
 
 from __future__ import annotations
 
@@ -29,6 +29,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "--steps", type=int, metavar="N", help="rounds that count (default: enough for a steady median)"
         )
         sub.add_argument("--json", action="store_true", help="print JSON")
+    systems = kinds.add_parser(
+        "systems", help="one training step of every system for one detection image, each in a process of its own"
+    )
+    systems.add_argument("names", nargs="*", metavar="NAME", help="systems (default: all)")
+    systems.add_argument(
+        "--size", nargs=2, type=int, default=(800, 1333), metavar=("H", "W"), help="image (default: 800 1333)"
+    )
+    systems.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
+    systems.add_argument("--amp", action="store_true", help="run under bfloat16 autocast")
+    systems.add_argument(
+        "--small", action="store_true", help="the tiny variants of the tests instead of published ones"
+    )
+    systems.add_argument(
+        "--timeout",
+        type=float,
+        default=1800,
+        metavar="S",
+        help="seconds after which a system is given up (default: 1800)",
+    )
+    systems.add_argument("--store", action="store_true", help="keep the result in the package, for docs/systems.md")
+    systems.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,6 +62,8 @@ def run(args: argparse.Namespace) -> int:
     from mixpro_bench.benchmark.measure import pick_device
     from mixpro_bench.errors import UserError
 
+    if args.kind == "systems":
+        return _systems(args)
     if args.batch_size < 2 or args.batch_size % 2:
         raise UserError(f"--batch-size {args.batch_size}: images are mixed two by two, so give an even number")
     if args.steps is not None and args.steps < 1:
@@ -64,6 +87,37 @@ def run(args: argparse.Namespace) -> int:
         result = benchmark_mixing(device, **{**common, "rounds": args.steps or 20})
     print(json.dumps(result, indent=2) if args.json else table(result))
     return 0
+
+
+def _systems(args: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.progress import Progress
+    from tabulate import tabulate
+
+    from mixpro_bench.systems import system, systems
+    from mixpro_bench.systems.cost import measure_all, store
+
+    chosen = [system(name) for name in args.names] or list(systems())
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("systems", total=len(chosen))
+        result = measure_all(
+            chosen,
+            args.device,
+            size=tuple(args.size),
+            amp=args.amp,
+            small=args.small,
+            timeout=args.timeout,
+            done=lambda one: progress.advance(bar),
+        )
+    if args.store:
+        store(result)
+    if args.json:
+        print(json.dumps(result, indent=2))
+    else:
+        rows = [{"system": name, **found} for name, found in result["systems"].items()]
+        print(", ".join(f"{key} {value}" for key, value in result["setting"].items() if value is not None))
+        print(tabulate(rows, headers="keys", tablefmt="simple"))
+    return int(any("failed" in found for found in result["systems"].values()))
 
 
 def table(result: dict[str, Any]) -> str:

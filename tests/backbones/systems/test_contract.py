@@ -15,6 +15,7 @@ from mixpro_bench.errors import UserError
 from mixpro_bench.registry import MODELS
 from mixpro_bench.systems import System, system, systems
 from mixpro_bench.systems.checks import CHECKS, build
+from mixpro_bench.systems.verified import stored, verified
 from mixpro_bench.transfer.handover import read
 from mixpro_bench.transfer.optimizer import param_groups
 
@@ -51,7 +52,10 @@ def loss_of(out: Output) -> Tensor:
 @every
 @pytest.mark.parametrize("check", ["parameters", "features", "pretrain_step"])
 def test_is_what_the_table_says(one: System, check: str):
-    assert CHECKS[check](one)
+    found = CHECKS[check](one)
+    assert verified(one)[check], f"what is stored does not tell: run mixpro-bench systems --verify {one.name!r}"
+    if check == "parameters":
+        assert stored()[one.name]["sizes"] == found
 
 
 @every
@@ -59,6 +63,7 @@ def test_is_what_the_table_says(one: System, check: str):
 @pytest.mark.mm
 def test_trains_downstream(one: System, check: str):
     assert CHECKS[check](one)
+    assert verified(one)[check], f"what is stored does not tell: run mixpro-bench systems --verify {one.name!r}"
 
 
 @every
