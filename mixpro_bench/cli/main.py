@@ -18,6 +18,7 @@ COMMANDS = {
     "transfer": ("transfer", "train a detector or a segmenter on pretrained weights"),
     "suite": ("suite", "run every pretraining and transfer of a suite and end with the leaderboard"),
     "status": ("status", "show what is done, running, failed and waiting in a work dir"),
+    "watch": ("watch", "watch the runs of a suite in the terminal, live"),
     "evaluate": ("evaluate", "evaluate a finished run again, keep its predictions, draw some of them"),
     "leaderboard": ("leaderboard", "turn a folder of Records into tables"),
     "record": ("record", "show or check Records, or say what differs between two runs"),
