@@ -169,6 +169,8 @@ def _sentence(error: BaseException) -> str | None:
     if full is not None:
         where = f" to write {full.filename}" if full.filename else ""
         return f"there is no room on the disk{where}: make room, and run again with --resume"
+    if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+        return f"torch.compile failed: leave out compile ({type(error).__name__}: {str(error).strip().splitlines()[0]})"
     text = str(error.args[0]) if error.args else str(error)
     if isinstance(error, KeyError) and (unknown := re.search(r"(\S+) is not in the (\S+) registry", text)):
         return f"the config names the type '{unknown[1]}', which the {unknown[2]} registry does not know"

@@ -10,6 +10,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from mixpro_bench.launch import add_run_arguments
 
     parser.add_argument("config", help="a config of configs/pretrain")
+    parser.add_argument(
+        "--compile", action="store_true", help="compile the backbone with torch.compile: minutes at first, then faster"
+    )
     add_run_arguments(parser)
 
 
@@ -17,5 +20,8 @@ def run(args: argparse.Namespace) -> int:
     """Run the training; 0 when it is finished."""
     from mixpro_bench.launch import prepare, run_training
 
-    run_training(prepare(args))
+    cfg = prepare(args)
+    if args.compile:
+        cfg.compile = cfg.get("compile") or True
+    run_training(cfg)
     return 0

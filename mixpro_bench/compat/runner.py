@@ -60,6 +60,7 @@ class Runner(EngineRunner):
     - A run that resumes does not initialise its weights: it needs no pretraining checkpoint any more. Under another
       config than it began with it does not resume, unless ``resume_changed_config=True``.
     - Without a GPU, several processes talk through gloo.
+    - ``compile`` compiles the backbone alone.
     - Learning rates scale (``auto_scale_lr``) with the global batch, accumulated steps included.
     - mmengine's hooks, loops and optimizer wrappers are replaced by this room's where it has one of that name.
     """
@@ -167,6 +168,19 @@ class Runner(EngineRunner):
         if dataloader is self._train_dataloader and isinstance(dataloader, dict):
             dataloader = deterministic(dataloader, int(self.seed))
         return EngineRunner.build_dataloader(dataloader, seed=seed, diff_rank_seed=diff_rank_seed)
+
+    def _maybe_compile(self, target: str) -> None:
+        """Compile the backbone where the config says ``compile=True``, or gives arguments of ``torch.compile``.
+
+        mmengine would compile the training step with the optimizer in it. A compiled module keeps its keys, so
+        checkpoints are the same with and without.
+        """
+        options = self.cfg.get("compile")
+        if not options:
+            return
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        getattr(model, "backbone", model).compile(**({} if options is True else options))
+        self.logger.info("The backbone is compiled in the first steps, which take minutes.")
 
     def _init_model_weights(self) -> None:
         if self._resume_from() is None:
