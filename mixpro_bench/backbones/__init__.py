@@ -7,6 +7,7 @@ from mixpro_bench.backbones.fan import FAN
 from mixpro_bench.backbones.fcvit import FCViT
 from mixpro_bench.backbones.hire_mlp import HireMLP
 from mixpro_bench.backbones.hornet import HorNet
+from mixpro_bench.backbones.msg import MSGTransformer
 from mixpro_bench.backbones.pos_mlp import PosMLP
 from mixpro_bench.backbones.pvt_v1 import PVT
 from mixpro_bench.backbones.raft_mlp import RaftMLP
@@ -23,6 +24,7 @@ __all__ = [
     "FCViT",
     "HireMLP",
     "HorNet",
+    "MSGTransformer",
     "Need",
     "Output",
     "PosMLP",
