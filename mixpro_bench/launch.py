@@ -42,6 +42,13 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--amp", action="store_true", help="train under autocast (bfloat16 unless the config says)")
     parser.add_argument(
+        "--global-batch",
+        type=int,
+        metavar="N",
+        help="images per optimizer step, dealt out to the processes and accumulated passes there are "
+        "(default: the config's train_dataloader.batch_size for each)",
+    )
+    parser.add_argument(
         "--track",
         action="append",
         choices=("tensorboard", "mlflow", "wandb"),
@@ -61,10 +68,11 @@ def prepare(args: argparse.Namespace) -> Config:
     """Make the config of a run out of the arguments of `add_run_arguments` and ``args.config``.
 
     Raises:
-        UserError: See `load_config`; also a checkpoint to resume from that does not exist, or a config that has no
-            ``optim_wrapper`` to run under ``--amp``.
+        UserError: See `load_config`; also a checkpoint to resume from that does not exist, a config that has no
+            ``optim_wrapper`` to run under ``--amp``, or a global batch that the processes do not divide.
     """
     from mixpro_bench.config import load_config
+    from mixpro_bench.processes import deal_out, process_count
 
     cfg = load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher or ("pytorch" if "LOCAL_RANK" in os.environ else "none")
@@ -85,22 +93,36 @@ def prepare(args: argparse.Namespace) -> Config:
         cfg.track = args.track
     if args.amp:
         _use_amp(cfg)
+    if args.global_batch is not None:
+        deal_out(cfg, args.global_batch, process_count(cfg.launcher))
     return cfg
+
+
+def check_start(cfg: Config) -> None:
+    """Refuse what can be known to fail before anything is built.
+
+    Raises:
+        UserError: Packages, data or GPUs are missing.
+    """
+    from mixpro_bench import compat
+    from mixpro_bench.compat.dependencies import require_for
+    from mixpro_bench.datasets.fingerprint import check_data
+    from mixpro_bench.processes import check_gpus
+
+    require_for(cfg.get("bench", {}).get("task", "pretrain"))
+    compat.install()
+    check_data(cfg)
+    check_gpus(cfg.get("launcher") or "none")
 
 
 def run_training(cfg: Config) -> None:
     """Train as the config says, alone in its work dir.
 
     Raises:
-        UserError: The work dir is in use, or an input turns out to be wrong while the run is built.
+        UserError: See `check_start`; also when the work dir is in use, or an input turns out to be wrong while the run
+            is built.
     """
-    from mixpro_bench import compat
-    from mixpro_bench.compat.dependencies import require_for
-    from mixpro_bench.datasets.fingerprint import check_data
-
-    require_for(cfg.get("bench", {}).get("task", "pretrain"))
-    compat.install()
-    check_data(cfg)
+    check_start(cfg)
     from mmengine.registry import RUNNERS
 
     if cfg.get("work_dir") is None:

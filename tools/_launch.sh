@@ -12,13 +12,15 @@ usage() {
 
 # launch GPUS ARGUMENTS...
 launch() {
-    local gpus="$1"
+    local gpus="$1" machines="${NNODES:-1}"
     shift
-    if [ "$gpus" -le 1 ] && [ "${NNODES:-1}" -le 1 ]; then
+    if [ "$gpus" -le 1 ] && [ "$machines" -le 1 ]; then
         exec "$PYTHON" -m mixpro_bench "$@"
     fi
+    # One process says what is wrong in one line; several would bury it under torchrun's report.
+    WORLD_SIZE=$((gpus * machines)) LOCAL_WORLD_SIZE="$gpus" "$PYTHON" -m mixpro_bench "$@" --check || exit $?
     exec "$PYTHON" -m torch.distributed.run \
-        --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" --nproc_per_node="$gpus" \
+        --nnodes="$machines" --node_rank="${NODE_RANK:-0}" --nproc_per_node="$gpus" \
         --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}" \
         -m mixpro_bench "$@" --launcher pytorch
 }
@@ -31,10 +33,6 @@ transfer() {
     if [[ "${1:-}" =~ ^[0-9]+$ ]]; then
         gpus="$1"
         shift
-    fi
-    if [ "$gpus" -gt 1 ]; then
-        # One process says what is wrong in one line; several would bury it under torchrun's report.
-        "$PYTHON" -m mixpro_bench transfer "$config" "$checkpoint" --check "$@" || exit $?
     fi
     launch "$gpus" transfer "$config" "$checkpoint" "$@"
 }
