@@ -14,6 +14,7 @@ from typing import Any
 import mmengine
 import torch
 from mmengine.dist import master_only
+from mmengine.evaluator import Evaluator
 from mmengine.model import is_model_wrapper
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner as EngineRunner
@@ -33,6 +34,7 @@ from mixpro_bench.compat.checkpoint import (
 from mixpro_bench.compat.distributed import init_without_gpu
 from mixpro_bench.compat.finite_step import with_fused
 from mixpro_bench.compat.loops import skipping_batches
+from mixpro_bench.compat.no_detections import measure_nothing_found
 from mixpro_bench.compat.resume import refuse_changed_config
 from mixpro_bench.compat.runtime_info import RuntimeInfoHook
 from mixpro_bench.config import config_hash, recipe_hash
@@ -152,6 +154,10 @@ class Runner(EngineRunner):
             accumulated = getattr(optim_wrapper, "_accumulative_counts", 1)
             auto_scale_lr = {**auto_scale_lr, "base_batch_size": auto_scale_lr["base_batch_size"] / accumulated}
         super().scale_lr(optim_wrapper, auto_scale_lr)
+
+    def build_evaluator(self, evaluator: Any) -> Evaluator:
+        """Build an evaluator that also measures a detector that finds nothing."""
+        return measure_nothing_found(super().build_evaluator(evaluator))
 
     def build_train_loop(self, loop: Any) -> Any:
         """Build the training loop, ours in place of mmengine's."""
