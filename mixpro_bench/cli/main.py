@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": ("evaluate", "evaluate a finished run again, keep its predictions, draw some of them"),
     "leaderboard": ("leaderboard", "turn a folder of Records into tables"),
     "record": ("record", "show or check Records, or say what differs between two runs"),
+    "submit": ("submit", "add a Record to a results file kept in git, or check such files"),
     "methods": ("methods", "list every mixing method, label method and preset with its source"),
     "systems": ("systems", "list every backbone with its sizes and sources, or check that it is what the list says"),
     "browse": ("browse", "draw what a config mixes: images, mask, importance and labels"),

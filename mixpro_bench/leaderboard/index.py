@@ -10,6 +10,7 @@ from pathlib import Path
 from mixpro_bench.errors import UserError
 from mixpro_bench.leaderboard.collector import collector_off
 from mixpro_bench.leaderboard.record import RECORD_NAME, Record, identity, read_record
+from mixpro_bench.leaderboard.submission import is_results, read_results
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Index:
 
     Attributes:
         root: The folder.
-        records: Path and Record of each readable file, in the order of their paths.
+        records: Path and Record of each readable file, in the order of their paths; ``FILE:LINE`` in a results file.
         bad: Path and reason of each unreadable one.
         copies: Path of each exact copy and of what it copies; it is not among the records, as it would count twice.
         contradictions: Pairs of Records of the same settings, seed, data and weights that differ in their metrics, as
@@ -33,7 +34,7 @@ class Index:
 
 
 def find_records(root: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield the path of each ``record.json`` below ``root``.
+    """Yield the path of each ``record.json`` and of each results file below ``root``.
 
     Folders whose name begins with ``_`` or ``.`` are left out: that is where a suite puts runs that no longer count.
     """
@@ -41,18 +42,19 @@ def find_records(root: str | os.PathLike[str]) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith(("_", ".")))
         if RECORD_NAME in files:
             yield Path(folder, RECORD_NAME)
+        yield from filter(is_results, (Path(folder, name) for name in sorted(files)))
 
 
 def load_index(root: str | os.PathLike[str]) -> Index:
-    """Load every Record below ``root``.
+    """Load every Record below ``root``, or in it if it is a results file.
 
     Raises:
         UserError: If the folder is missing, holds no Record, or none that can be read.
     """
     root = Path(root)
-    if not root.is_dir():
+    if not root.is_dir() and not is_results(root):
         raise UserError(f"{root} is not a folder: name a folder that holds the work dirs of finished runs")
-    good, bad = _load(find_records(root))
+    good, bad = _load(find_records(root) if root.is_dir() else [root])
     if not good and not bad:
         raise UserError(f"no {RECORD_NAME} below {root}: a finished run writes one into its work dir")
     if not good:
@@ -86,10 +88,21 @@ def _load(paths: Iterable[Path]) -> tuple[list[tuple[Path, Record]], list[tuple[
     with collector_off():
         for path in paths:
             try:
-                good.append((path, read_record(path)))
+                found = read_results(path) if is_results(path) else [(path, read_record(path))]
+                for place, record in found:
+                    if isinstance(record, Record):
+                        good.append((place, record))
+                    else:
+                        bad.append((place, record))
             except UserError as error:
                 bad.append((path, str(error)))
     return good, bad
+
+
+def _same_run(a: Record, b: Record) -> bool:
+    """Tell whether two Records of the same identity are of one run, one of them submitted without paths and curves."""
+    same_weights = a.provenance.checkpoint_sha256 == b.provenance.checkpoint_sha256
+    return same_weights and a.created == b.created and a.metrics == b.metrics
 
 
 def _index(root: Path, good: list[tuple[Path, Record]], bad: list[tuple[Path, str]]) -> Index:
@@ -97,7 +110,7 @@ def _index(root: Path, good: list[tuple[Path, Record]], bad: list[tuple[Path, st
     kept, copies, contradictions = [], [], []
     for path, record in good:
         same = first.setdefault(identity(record), [])
-        original = next((other for other, known in same if known == record), None)
+        original = next((other for other, known in same if known == record or _same_run(known, record)), None)
         if original is not None:
             copies.append((path, original))
             continue
