@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mixpro_bench.protocols.protocol import Protocol, adamw, add, epochs, scaled
+from mixpro_bench.protocols.protocol import OWN_DROP_PATH, Protocol, adamw, add, epochs, scaled
 
 
 def _coco(
@@ -35,7 +35,7 @@ def _coco(
             "model.roi_head.mask_head.num_classes": 80,
         },
         source,
-        {"swin_tiny": 0.2, "swin_small": 0.2, "swin_base": 0.2},
+        {**OWN_DROP_PATH, "swin_tiny": 0.2, "swin_small": 0.2, "swin_base": 0.2},
         0.1,
         claims,
     )
@@ -76,7 +76,7 @@ def _ade20k(name: str, steps: int, source: str, claims: bool = True, layer_decay
             "model.test_cfg.mode": "whole",
         },
         source,
-        {"swin_tiny": 0.3, "swin_small": 0.3, "swin_base": 0.3},
+        {**OWN_DROP_PATH, "swin_tiny": 0.3, "swin_small": 0.3, "swin_base": 0.3},
         0.1,
         claims,
     )

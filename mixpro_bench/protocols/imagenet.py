@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mixpro_bench.protocols.protocol import Protocol, adamw, add, epochs, scaled
+from mixpro_bench.protocols.protocol import OWN_DROP_PATH, Protocol, adamw, add, epochs, scaled
 
 _TRAIN = dict(
     input_size=224,
@@ -78,7 +78,7 @@ def _pretraining(
             "bench.transfer_weights": "ema" if ema else None,
         },
         source,
-        {"swin_tiny": 0.2, "swin_small": 0.3, "swin_base": 0.5},
+        {**OWN_DROP_PATH, "swin_tiny": 0.2, "swin_small": 0.3, "swin_base": 0.5},
         0.1,
         claims,
     )

@@ -37,6 +37,14 @@ class Protocol:
 
 
 PROTOCOLS: dict[tuple[str, int], Protocol] = {}
+# Systems whose drop path is not the usual 0.1 have their own in every protocol; their base configs say whose choice.
+OWN_DROP_PATH: Mapping[str, float] = {
+    "ca_swin_tiny": 0.2,
+    "hire_mlp_tiny": 0.0,
+    "hornet_tiny": 0.2,
+    "hornet_tiny_gf": 0.2,
+    "pos_mlp_t": 0.2,
+}
 
 
 def protocol_of(bench: Mapping[str, Any]) -> Protocol:

@@ -1,0 +1,12 @@
+"""HorNet-T on ImageNet-1k for 300 epochs with Mixup and CutMix, half and half: the DeiT baseline.
+
+Command: bash tools/pretrain.sh configs/pretrain/systems/hornet_tiny_mixup-cutmix.py 8
+Cost: not run here. By arithmetic 9.2 EFLOP: 3 x 2 x 3.97 GMAC x 1,281,167 images x 300 epochs (a forward pass, a
+    backward pass of twice that).
+Published: 82.8 % top-1, raoyongming/HorNet README, by its authors' own recipe.
+"""
+
+_base_ = "hornet_tiny_none.py"
+
+bench = dict(method="mixup-cutmix", preset="mixup-cutmix")
+model = dict(policy=dict(preset="mixup-cutmix"))

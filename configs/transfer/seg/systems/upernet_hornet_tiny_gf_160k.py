@@ -1,0 +1,22 @@
+"""UperNet on HorNet-T with global filters, ADE20K, 160,000 steps.
+
+Command: bash tools/transfer_seg.sh configs/transfer/seg/systems/upernet_hornet_tiny_gf_160k.py CHECKPOINT 8
+Cost: not run here.
+Published: mIoU 49.2 (HorNet-T GF, raoyongming/HorNet README); there without the pyramid.
+"""
+
+_base_ = [
+    "../../../_base_/protocols/ade20k-upernet-160k.py",
+    "../../../_base_/backbones/hornet_tiny_gf.py",
+]
+
+bench = dict(backbone="hornet_tiny_gf")
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        dense=True,
+        init_cfg=dict(type="mixpro_bench.Handover", checkpoint=None),
+        **_base_.backbone,
+    ),
+    neck=dict(**_base_.pyramid),
+)

@@ -1,0 +1,22 @@
+"""UperNet on TNT-S, ADE20K, 160,000 steps.
+
+Command: bash tools/transfer_seg.sh configs/transfer/seg/systems/upernet_tnt_small_160k.py CHECKPOINT 8
+Cost: not run here.
+Published: none was seen for this backbone and protocol.
+"""
+
+_base_ = [
+    "../../../_base_/protocols/ade20k-upernet-160k.py",
+    "../../../_base_/backbones/tnt_small.py",
+]
+
+bench = dict(backbone="tnt_small")
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        dense=True,
+        init_cfg=dict(type="mixpro_bench.Handover", checkpoint=None),
+        **_base_.backbone,
+    ),
+    neck=dict(**_base_.pyramid),
+)
