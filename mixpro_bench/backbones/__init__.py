@@ -8,6 +8,9 @@ from mixpro_bench.backbones.fcvit import FCViT
 from mixpro_bench.backbones.hire_mlp import HireMLP
 from mixpro_bench.backbones.hornet import HorNet
 from mixpro_bench.backbones.msg import MSGTransformer
+from mixpro_bench.backbones.oamixer_conv import OAMixerConv
+from mixpro_bench.backbones.oamixer_deit import OAMixerDeiT
+from mixpro_bench.backbones.oamixer_mlp import OAMixerMLP
 from mixpro_bench.backbones.pos_mlp import PosMLP
 from mixpro_bench.backbones.pvt_v1 import PVT
 from mixpro_bench.backbones.raft_mlp import RaftMLP
@@ -26,6 +29,9 @@ __all__ = [
     "HorNet",
     "MSGTransformer",
     "Need",
+    "OAMixerConv",
+    "OAMixerDeiT",
+    "OAMixerMLP",
     "Output",
     "PosMLP",
     "RaftMLP",
