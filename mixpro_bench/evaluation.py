@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixpro_bench.errors import UserError
-from mixpro_bench.leaderboard.record import RECORD_NAME, Record, read_record
+from mixpro_bench.leaderboard.record import RECORD_NAME, Record, read_record, write_record
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -76,7 +76,8 @@ def evaluate(
         checkpoint: Another checkpoint than the run's last.
         dump: Where predictions go: for detection the beginning of the names of COCO results files
             (``DUMP.bbox.json``, ``DUMP.segm.json``), for segmentation a folder of PNG masks, for classification a
-            ``.npz`` or ``.safetensors`` file of scores, labels and indices.
+            ``.npz`` or ``.safetensors`` file of scores, labels and indices. If that is in the work dir, the Record of
+            the evaluated checkpoint names it as its ``predictions``.
         show: Number of pictures drawn with what was found and what is there.
         show_dir: Where they go; ``show`` in the work dir by default.
 
@@ -109,10 +110,11 @@ def evaluate(
         metrics = {key: float(value) for key, value in runner.test().items()}
         if kept is not None:
             kept.write(places[0])
-    named = record is not None and Path(record.provenance.checkpoint or "").name == weights.name
-    return Evaluation(
-        metrics, dict(record.metrics) if record and named else None, weights, _written(task, dump, places)
-    )
+    if record is not None and Path(record.provenance.checkpoint or "").name != weights.name:
+        record = None
+    if record is not None and dump is not None:
+        _remember_predictions(record, folder, places[0])
+    return Evaluation(metrics, dict(record.metrics) if record else None, weights, _written(task, dump, places))
 
 
 def config_of(folder: Path) -> Path:
@@ -136,6 +138,14 @@ def config_of(folder: Path) -> Path:
 def _record(folder: Path) -> Record | None:
     path = folder / RECORD_NAME
     return read_record(path) if path.is_file() else None
+
+
+def _remember_predictions(record: Record, folder: Path, predictions: Path) -> None:
+    """Have the Record name predictions that were kept in the run's own folder, which may be moved as a whole."""
+    folder = folder.absolute()
+    if predictions.is_relative_to(folder):
+        told = predictions.relative_to(folder).as_posix()
+        write_record(record.model_copy(update={"predictions": told}), folder / RECORD_NAME)
 
 
 def _checkpoint(folder: Path, record: Record | None, named: str | os.PathLike[str] | None) -> Path:

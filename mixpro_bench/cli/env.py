@@ -6,13 +6,12 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from mixpro_bench import __version__
+from mixpro_bench.checkout import git_state
 
 PACKAGES = (
     "torch",
@@ -63,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 def collect() -> dict[str, Any]:
     """Return the facts as a dict of primitives; what cannot be found out is None, and ``problems`` says why."""
     problems: list[str] = []
-    commit, dirty = git_state()
+    commit, dirty = git_state() or (None, None)
     return {
         "mixpro_bench": __version__,
         "commit": commit,
@@ -77,23 +76,6 @@ def collect() -> dict[str, Any]:
         "packages": {name: _version(name) for name in PACKAGES},
         "problems": problems + _unmet(),
     }
-
-
-def git_state() -> tuple[str | None, bool | None]:
-    """Return the commit of the checkout the package lies in and whether it was changed; (None, None) outside one."""
-    root = Path(__file__).resolve().parents[2]
-
-    def git(*words: str) -> str:
-        # Reading must not take the index lock: runs of a suite may ask at the same time.
-        command = ["git", "--no-optional-locks", "-C", str(root), *words]
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout.strip()
-
-    try:
-        # A package installed inside some other project's checkout must not report that project's commit.
-        git("ls-files", "--error-unmatch", "mixpro_bench/__init__.py")
-        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain"))
-    except (OSError, subprocess.SubprocessError):
-        return None, None
 
 
 def _version(name: str) -> str | None:

@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dump",
         metavar="PATH",
         help="keep predictions: PATH.bbox.json and PATH.segm.json (COCO results) of a detector, a folder of PNG masks "
-        "of a segmenter, a .npz or .safetensors file of a classifier's scores",
+        "of a segmenter, a .npz or .safetensors file of a classifier's scores; below RUN, the Record names them",
     )
     parser.add_argument("--show", type=int, default=0, metavar="N", help="draw N pictures")
     parser.add_argument("--show-dir", metavar="DIR", help="where they go (default: show in the work dir)")

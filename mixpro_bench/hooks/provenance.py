@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-import subprocess
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import mixpro_bench
+from mixpro_bench.checkout import git_state
 
 LOAD_AUDIT_KEY = "mixpro_bench/load_audit"
 PACKAGES = (
@@ -35,21 +35,8 @@ def code_version() -> tuple[str, bool]:
     """Return the commit the package's code lies in, and whether its files differ from that commit.
 
     Without git, or where the package was installed rather than cloned, the package's version stands for the commit.
-    Only files of the package count as differences: the config of a run is hashed by itself.
     """
-    folder = Path(mixpro_bench.__file__).resolve().parent
-
-    def git(*words: str) -> str:
-        # Reading must not take the index lock: other runs of a suite ask at the same time.
-        command = ["git", "--no-optional-locks", "-C", str(folder), *words]
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout.strip()
-
-    try:
-        # An environment inside some other project's checkout must not report that project's commit.
-        git("ls-files", "--error-unmatch", "__init__.py")
-        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", "."))
-    except (OSError, subprocess.SubprocessError):
-        return f"v{mixpro_bench.__version__}", False
+    return git_state() or (f"v{mixpro_bench.__version__}", False)
 
 
 def package_versions() -> dict[str, str]:

@@ -71,6 +71,11 @@ def test_a_run_is_confirmed_and_its_predictions_are_kept(task, data, tmp_path, c
         assert kept["scores"].shape == (12, 10)
         assert sorted(kept["indices"]) == list(range(12))
         record = json.loads((work / "record.json").read_text())
+        assert "predictions" not in record or record["predictions"] is None, "what lies elsewhere is not named"
+        assert main(["evaluate", str(work), "--dump", str(work / "kept/scores.npz")]) == 0
+        named = json.loads((work / "record.json").read_text())
+        assert named == record | {"predictions": "kept/scores.npz"}
+        assert (work / named["predictions"]).is_file()
         right = float((kept["scores"].argmax(1) == kept["labels"]).mean() * 100)
         assert right == pytest.approx(record["metrics"]["top1"])
         assert list(work.glob("*.pth.card.json"))  # the model card of the pretraining
