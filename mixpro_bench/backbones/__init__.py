@@ -2,6 +2,7 @@
 
 from mixpro_bench.backbones.ca_swin import CASwin
 from mixpro_bench.backbones.cam import Cam
+from mixpro_bench.backbones.cmt import CMT
 from mixpro_bench.backbones.contract import Backbone, Need, Output, Share
 from mixpro_bench.backbones.fan import FAN
 from mixpro_bench.backbones.fcvit import FCViT
@@ -19,6 +20,7 @@ from mixpro_bench.backbones.sret import SReT
 from mixpro_bench.backbones.timm import TimmBackbone
 
 __all__ = [
+    "CMT",
     "FAN",
     "PVT",
     "Backbone",
