@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show.add_argument("path", help="a Record, or the folder of its run")
     show.add_argument("--json", action="store_true", help="as JSON, in the newest schema version")
     validate = actions.add_parser("validate", help="check Records; exit status 1 if one is bad or contradicts another")
-    validate.add_argument("dir", help="a Record, or a folder that is searched with all folders below")
+    validate.add_argument("dir", help="a Record, a results file, or a folder that is searched with all folders below")
     diff = actions.add_parser("diff", help="say what differs between two runs: config, data, code, versions, metrics")
     diff.add_argument("a", help="a Record, or the folder of its run")
     diff.add_argument("b", help="the same of the other run")
@@ -34,6 +34,7 @@ def _show(args: argparse.Namespace) -> int:
 
     from mixpro_bench.leaderboard.diff import record_path, title_of
     from mixpro_bench.leaderboard.record import read_record, record_id
+    from mixpro_bench.leaderboard.show import describe
 
     record = read_record(record_path(args.path))
     if args.json:
@@ -41,9 +42,8 @@ def _show(args: argparse.Namespace) -> int:
         return 0
     print(f"{title_of(record)}  [{record_id(record)}]")
     table = Table(show_header=False)
-    for key, value in record.model_dump(mode="json").items():
-        lines = [f"{k}: {v}" for k, v in value.items()] if isinstance(value, dict) else [str(value)]
-        table.add_row(Text(key), Text("\n".join(lines)))
+    for key, text in describe(record):
+        table.add_row(Text(key), Text(text))
     Console().print(table)
     return 0
 
