@@ -23,20 +23,19 @@ def notes_of(
         rank: Key of the column that rows are ranked by, None if there is none.
         best: Whether there are columns of the best validation.
     """
-    notes = []
+    notes = [] if baseline is None else transfer_summary(rows)
     if any(row.n == 1 for row in rows):
         notes.append("n=1: one pretraining seed, so no spread is known")
     if any(row.n > 1 for row in rows):
         notes.append("± is the standard deviation over pretraining seeds (n)")
-    if best:
-        notes.append("best: of a run's best validation, chosen by what it is measured on; neither ranked nor compared")
     if baseline is not None:
         notes.append(f"Δ: mean difference to {baseline} over common seeds [95 % interval], p by Holm's correction")
         notes += _detectable(rows)
-        notes += transfer_summary(rows)
     if any(row.rank for row in rows):
         title = next((metric.title for metric in METRICS if metric.key == rank), "")
         notes.append(f"rank: place in {title}, and where 95 % of resamples of the seeds put it")
+    if best:
+        notes.append("best: of a run's best validation, chosen by what it is measured on; neither ranked nor compared")
     notes += _of_protocols(conditions)
     marks = {mark for row in rows for mark in row.marks}
     notes += [f"{mark}: {meaning}" for mark, meaning in MEANINGS.items() if mark in marks]

@@ -19,7 +19,7 @@ from mixpro_bench.leaderboard.record import Record
 from mixpro_bench.leaderboard.table import Table
 
 STATIC = Path(__file__).parent / "static"
-SCRIPTS = ("plots.js", "page.js")
+SCRIPTS = ("plots.js", "curves.js", "page.js")
 
 
 def to_html(tables: Sequence[Table], records: Iterable[Record]) -> str:

@@ -30,7 +30,7 @@ def digest(*parts: object) -> str:
     return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()
 
 
-def course(stage: str, method: str, metrics: dict[str, float], points: int, name: str) -> dict[str, Any]:
+def course(stage: str, method: str, effect: float, metrics: dict[str, float], points: int, name: str) -> dict[str, Any]:
     """Return the series of a run that ends at ``metrics``, and its best validation, shortly before its end."""
     length, axis, validations, main = COURSE[stage]
     generator = np.random.default_rng(int(name[:8], 16))
@@ -41,7 +41,7 @@ def course(stage: str, method: str, metrics: dict[str, float], points: int, name
         return {"axis": axis, "at": at.tolist(), "values": [float(f"{one:.6g}") for one in values]}
 
     series = {
-        "loss": curve(points, lambda t: 1.5 + 5 * np.exp(-4 * t), 0.005),
+        "loss": curve(points, lambda t: 1.5 + 0.4 * effect + 5 * np.exp(-4 * t), 0.005),
         "lr": curve(points, lambda t: 0.0005 * (1 + np.cos(np.pi * t))),
     }
     if stage == "pretrain" and method == "mixpro":
@@ -100,7 +100,7 @@ def record(
                  "peak_memory_mb": 812.5, "peak_memory_of": "device", "devices": 1},
         "provenance": provenance,
         "model": {"parameters": parameters, "macs": macs, "image_size": [64, 64]} if stage == "pretrain" else None,
-        **course(stage, method, metrics, points, digest(stage, method, backbone, seed)),
+        **course(stage, method, effect, metrics, points, digest(stage, method, backbone, seed)),
         "data_check": "failed" if (stage, method, backbone) == ("seg", "cutmix", "vit_small64") else "passed",
         "created": f"2026-01-{1 + seed:02d}T12:00:00Z",
     }  # fmt: skip

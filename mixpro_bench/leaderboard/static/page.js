@@ -1,7 +1,11 @@
 "use strict";
 // Tables, filters, sorting and the dialog of a row. All text goes into the page as text nodes, so no name can become markup.
 
-const MOST_ROWS = 50; // rows of a table in the page at once; the rest come on demand
+// Of each table so much is in the page at once, so that a filter answers at once; the rest comes on demand.
+const MOST_ROWS = 50;
+const FEWEST_ROWS = 12;
+const MOST_CELLS = 600;
+const SPREAD = ["number", "best"]; // kinds of columns that are shown with their spread
 const CHANCE = 0.05; // corrected p-values below it are marked
 const $ = (id) => document.getElementById(id);
 
@@ -50,11 +54,11 @@ function numberCell(row, column) {
     return box;
   }
   box.append(cell.mean.toFixed(column.decimals));
-  if (known(cell.sd) && column.kind === "number") {
+  if (known(cell.sd) && SPREAD.includes(column.kind)) {
     box.append(el("span", { class: "quiet" }, ` \u00b1 ${cell.sd.toFixed(column.decimals)}`));
   }
   if (cell.n !== row.n) box.append(el("span", { class: "quiet" }, ` (n=${cell.n})`));
-  if (known(cell.gain) && column.detail === 0) {
+  if (known(cell.gain)) {
     const clear = known(cell.p) && cell.p < CHANCE;
     const kind = clear ? (cell.gain > 0 ? "gain up" : "gain down") : "gain";
     box.append(el("span", { class: kind }, signed(cell.gain, column.decimals) + (clear ? " *" : "")));
@@ -70,7 +74,10 @@ function rowElement(row, table, columns) {
       return el("th", { scope: "row" }, button, el("span", { class: "narrow quiet" }, row.backbone), marks.length ? el("span", { class: "marks" }, ...marks) : null);
     }
     if (column.key === "n") return el("td", { class: "number" }, table.ranked === false ? row.texts.n : seeds(row.n));
-    if (column.kind === "text") return el("td", { class: column.key === "backbone" ? "wide" : null }, row.texts[column.key] || "");
+    if (column.kind === "text") {
+      const text = row.texts[column.key] || "";
+      return el("td", { class: column.key === "backbone" ? "wide" : text.length > 24 ? "words" : null }, text);
+    }
     return numberCell(row, column);
   });
   return el("tr", { id: row.id }, ...cells);
@@ -78,18 +85,22 @@ function rowElement(row, table, columns) {
 
 class View {
   // One table: its section of the page and the order and number of its rows.
-  constructor(table, number, open) {
+  constructor(table, number, grids, open) {
     this.table = table;
+    this.grids = grids;
+    this.drawn = null;
     this.sort = null;
-    this.limit = MOST_ROWS;
-    this.protocols = table.conditions.map((text) => text.split(/, (?:recipe|data) [^ ,]{1,8}(?:,|$)/)[0]);
+    this.protocols = table.protocols;
     for (const row of table.rows) {
       row.search = [rowName(row), ...Object.values(row.texts), ...row.marks].join("\n").toLowerCase();
     }
     this.head = el("tr");
     this.body = el("tbody");
-    this.more = el("button", { type: "button", class: "more", hidden: true, click: () => { this.limit *= 10; this.fill(); } });
+    this.more = el("button", { type: "button", class: "more", hidden: true, click: () => { this.limit *= 4; this.fill(); } });
     this.plots = el("div", { class: "plots" });
+    this.courses = el("div", { class: "plots" });
+    this.plot = el("div", { hidden: true }, el("h3", {}, "Gains and costs"), el("p", { class: "quiet" }, "Bars: 95 % intervals; hollow: one seed."), this.plots);
+    this.course = el("details", { open: true, hidden: true, class: "course" }, el("summary", {}, el("h3", {}, "Training curves")), this.courses);
     const heading = el("h2", { id: `h${number}` }, table.title);
     const base = table.baseline ? ` Below a number: its difference to ${table.baseline}; a star where p, corrected for the number of comparisons, is below ${CHANCE}.` : "";
     const what = table.ranked === false ? "Numbers others published, not measured here and not to be ranked with what was." : "Means over pretraining seeds.";
@@ -103,7 +114,7 @@ class View {
       el("ul", {}, ...table.conditions.map((text) => el("li", {}, text))),
       el("div", { class: "scroll", tabindex: 0, role: "region", "aria-labelledby": `h${number}` },
         el("table", { class: "rows" }, caption, el("thead", {}, this.head), body)),
-      this.more, el("ul", {}, ...table.notes.map((text) => el("li", {}, text))), this.plots);
+      this.more, el("ul", {}, ...table.notes.map((text) => el("li", {}, text))), this.plot, this.course);
     this.setColumns(false);
   }
 
@@ -142,7 +153,7 @@ class View {
       (!wanted.backbone || row.backbone === wanted.backbone) && (!wanted.method || row.method === wanted.method) &&
       wanted.words.every((word) => row.search.includes(word)));
     this.section.hidden = !this.rows.length;
-    this.limit = MOST_ROWS;
+    this.limit = Math.min(MOST_ROWS, Math.max(FEWEST_ROWS, Math.floor(MOST_CELLS / this.columns.length)));
     this.fill();
     return this.rows.length;
   }
@@ -156,8 +167,7 @@ class View {
       keyed.sort(([a], [b]) => compare(a, b) * (a === null || b === null ? 1 : sign));
       rows = keyed.map(([, row]) => row);
     }
-    this.shown = rows.slice(0, this.limit);
-    this.body.replaceChildren(...this.shown.map((row) => {
+    this.body.replaceChildren(...rows.slice(0, this.limit).map((row) => {
       if (!this.made.has(row)) {
         const made = rowElement(row, this.table, this.columns);
         this.made.set(row, made);
@@ -170,7 +180,16 @@ class View {
   }
 
   draw() {
-    this.plots.replaceChildren(...(this.section.hidden ? [] : plotsOf(this.table, this.rows)));
+    const rows = this.section.hidden ? [] : this.rows;
+    // Typing on often leaves the same rows.
+    if (this.drawn && this.drawn.length === rows.length && this.drawn.every((row, place) => row === rows[place])) return;
+    this.drawn = rows;
+    const plots = plotsOf(this.table, rows);
+    this.plot.hidden = !plots.length;
+    this.plots.replaceChildren(...plots);
+    const courses = coursesOf(this.table, rows, this.grids);
+    this.course.hidden = !courses.length;
+    this.courses.replaceChildren(...courses);
   }
 }
 
@@ -199,7 +218,7 @@ function numbersOf(row, table) {
     const digits = column.decimals + 1;
     const range = (low, high) => (known(low) ? `${low.toFixed(digits)} to ${high.toFixed(digits)}` : "not known");
     const gain = known(cell.gain);
-    return [column.title, String(cell.n), cell.mean.toFixed(digits), range(cell.low, cell.high),
+    return [column.title, String(cell.n), cell.mean.toFixed(digits), SPREAD.includes(column.kind) ? range(cell.low, cell.high) : "",
       gain ? signed(cell.gain, digits) : "", gain ? range(cell.gain_low, cell.gain_high) : "",
       gain ? show(cell.p, 4) : "", gain ? show(cell.detectable, digits) : ""];
   });
@@ -243,7 +262,7 @@ function comparison(table, row, records) {
   return [el("h3", {}, "Differences"), el("label", {}, "Compare with ", select), place];
 }
 
-function detailOf(table, row, records) {
+function detailOf(table, row, records, grids) {
   const meaning = (mark) => table.notes.find((note) => note.startsWith(`${mark}: `)) || mark;
   const parts = [el("p", { class: "quiet" }, `Backbone ${row.backbone}. ` +
     (table.ranked === false ? "Published, not measured here." :
@@ -254,6 +273,13 @@ function detailOf(table, row, records) {
   parts.push(el("h3", {}, "Numbers"), numbersOf(row, table));
   if (texts.length) parts.push(grid(null, texts.map((column) => [column.title, row.texts[column.key]])));
   if (!row.records.length) return parts;
+  if (row.curves.length) {
+    const place = el("div", { class: "plots" });
+    // Drawn when they are wanted: there may be a score of them.
+    const fold = el("details", { class: "course", toggle: () => { if (!place.childElementCount) place.append(...courseOfRow(row, grids)); } },
+      el("summary", {}, el("h3", {}, `Training curves (${row.curves.length})`)), place);
+    parts.push(fold);
+  }
   parts.push(el("h3", {}, `Runs (${row.records.length})`));
   for (const record of runsOf(row, records)) {
     parts.push(el("details", {}, el("summary", {}, `${recordName(record)}: ${record.protocol.name} v${record.protocol.version}`),
@@ -277,14 +303,14 @@ function options(select, name, values) {
   select.replaceChildren(el("option", { value: "" }, `all ${name}`), ...sorted.map((value) => el("option", { value }, value)));
 }
 
-function start({ tables, records }) {
+function start({ tables, records, grids }) {
   const open = (table, row) => {
     $("detail-title").textContent = rowName(row);
-    $("detail-body").replaceChildren(...detailOf(table, row, records));
+    $("detail-body").replaceChildren(...detailOf(table, row, records, grids));
     $("detail").showModal();
     $("detail").scrollTop = 0;
   };
-  const views = tables.map((table, number) => new View(table, number, open));
+  const views = tables.map((table, number) => new View(table, number, grids, open));
   const rows = tables.flatMap((table) => table.rows);
   options($("backbone"), "backbones", rows.map((row) => row.backbone));
   options($("method"), "methods", rows.map((row) => row.method));

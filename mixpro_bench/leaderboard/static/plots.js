@@ -3,7 +3,7 @@
 
 const MOST_POINTS = 40;
 const TRANSFER = ["box_ap", "miou"];
-const COSTS = ["pretrain_gpu_hours", "pretrain_hours", "pretrain_minutes"];
+const COSTS = ["pretrain_gpu_hours", "pretrain_minutes"];
 const SIZE = { width: 420, height: 290, left: 52, right: 14, top: 12, bottom: 44 };
 
 function svg(tag, attributes, ...children) {
@@ -14,9 +14,9 @@ function svg(tag, attributes, ...children) {
 }
 
 // A scale from values to pixels with about five round ticks.
-function scale(values, from, to) {
+function scale(values, from, to, share = 0.08) {
   let [low, high] = [Math.min(...values), Math.max(...values)];
-  const room = (high - low || Math.abs(high) || 1) * 0.08;
+  const room = (high - low || Math.abs(high) || 1) * share || (high === low ? 1 : 0);
   [low, high] = [low - room, high + room];
   const rough = (high - low) / 5;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -24,7 +24,9 @@ function scale(values, from, to) {
   const ticks = [];
   for (let k = Math.ceil(low / step); k * step <= high; k += 1) ticks.push(k * step);
   const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
-  return { at: (value) => from + ((value - low) / (high - low)) * (to - from), ticks, write: (value) => value.toFixed(digits) };
+  // Zeros behind the point cost more room than there is.
+  const write = (value) => (digits < 4 || !value ? value.toFixed(digits < 4 ? digits : 0) : value.toExponential(Math.max(0, Math.floor(Math.log10(Math.abs(value)) + 1e-9) + digits)));
+  return { at: (value) => from + ((value - low) / (high - low)) * (to - from), ticks, write };
 }
 
 const ends = (point) => [point.value, point.low, point.high].filter(known);
@@ -62,13 +64,15 @@ function figure(caption, text, left, height, parts, legend = []) {
 }
 
 // points: {name, x: {value, low, high}, y: {value, low, high}}
+// zero: the axes ('x', 'y', 'xy' or none) that show a line at no difference
 function scatter(points, caption, xTitle, yTitle, zero) {
   const { width, height, left, right, top, bottom } = SIZE;
   const used = points.slice(0, MOST_POINTS);
-  const x = scale(used.flatMap((point) => ends(point.x)), left, width - right);
-  const y = scale([...used.flatMap((point) => ends(point.y)), ...(zero ? [0] : [])], height - bottom, top);
+  const x = scale([...used.flatMap((point) => ends(point.x)), ...(zero.includes("x") ? [0] : [])], left, width - right);
+  const y = scale([...used.flatMap((point) => ends(point.y)), ...(zero.includes("y") ? [0] : [])], height - bottom, top);
   const parts = axes(x, y, xTitle, yTitle);
-  if (zero) parts.push(line(left, y.at(0), width - right, y.at(0), "zero"));
+  if (zero.includes("x")) parts.push(line(x.at(0), top, x.at(0), height - bottom, "zero"));
+  if (zero.includes("y")) parts.push(line(left, y.at(0), width - right, y.at(0), "zero"));
   for (const point of used) {
     const [cx, cy] = [x.at(point.x.value), y.at(point.y.value)];
     if (known(point.x.low)) parts.push(line(x.at(point.x.low), cy, x.at(point.x.high), cy, "bar"));
@@ -76,7 +80,7 @@ function scatter(points, caption, xTitle, yTitle, zero) {
     parts.push(svg("circle", { cx, cy, r: 4.5, class: known(point.y.low) ? "point" : "one" }, svg("title", {}, point.name)));
   }
   // Few points bear their names, many their numbers in a list below.
-  const numbered = used.length > 7;
+  const numbered = used.length > 4;
   if (numbered) {
     used.forEach((point, place) => parts.push(svg("text", { x: x.at(point.x.value) + 6, y: y.at(point.y.value) - 5 }, String(place + 1))));
   } else {
@@ -129,27 +133,32 @@ function plotsOf(table, rows) {
   const gain = (cell) => ({ value: cell.gain, low: cell.gain_low, high: cell.gain_high });
   const gained = (key) => rows.filter((row) => row.cells[key] && known(row.cells[key].gain));
   const cost = COSTS.find(has);
-  const bars = "Bars: 95 % intervals; hollow: one seed.";
   const plots = [];
   for (const key of TRANSFER.filter(has)) {
     const both = rows.filter((row) => row.cells.top1 && row.cells[key]);
-    if (both.length > 1) {
-      const points = both.map((row) => ({ name: named(row), x: mean(row.cells.top1), y: mean(row.cells[key]) }));
-      plots.push(scatter(points, `${title(key)} against pretraining ${title("top1")}. ${bars}`, `pretraining ${title("top1")}`, title(key), false));
-    }
     const points = gained(key).map((row) => ({ name: named(row), y: gain(row.cells[key]), row }));
     const gainTitle = `${title(key)}, difference to ${table.baseline}`;
-    if (points.length) plots.push(forest(points, `${gainTitle}. ${bars}`, gainTitle));
+    const moved = points.filter((point) => point.row.cells.top1 && known(point.row.cells.top1.gain));
+    if (moved.length > 1) {
+      const placed = moved.map((point) => ({ ...point, x: gain(point.row.cells.top1) }));
+      plots.push(scatter(placed, `Does it transfer? ${title(key)} against pretraining ${title("top1")}, differences to ${table.baseline}`,
+        `pretraining ${title("top1")}, difference`, `${title(key)}, difference`, "xy"));
+    }
+    if (both.length > 1) {
+      const placed = both.map((row) => ({ name: named(row), x: mean(row.cells.top1), y: mean(row.cells[key]) }));
+      plots.push(scatter(placed, `${title(key)} against pretraining ${title("top1")}`, `pretraining ${title("top1")}`, title(key), ""));
+    }
+    if (points.length) plots.push(forest(points, gainTitle, gainTitle));
     const costly = points.filter((point) => cost && point.row.cells[cost]);
     if (costly.length > 1) {
       const placed = costly.map((point) => ({ ...point, x: { value: point.row.cells[cost].mean } }));
-      plots.push(scatter(placed, `${gainTitle}, against cost (${title(cost)}). ${bars}`, title(cost), gainTitle, true));
+      plots.push(scatter(placed, `${gainTitle}, against cost`, title(cost), `${title(key)}, difference`, "y"));
     }
   }
   const upstream = gained("top1").map((row) => ({ name: named(row), y: gain(row.cells.top1) }));
   if (upstream.length) {
     const text = `${title("top1")}, difference to ${table.baseline}`;
-    plots.push(forest(upstream, `Pretraining ${text}. ${bars}`, text));
+    plots.push(forest(upstream, `Pretraining ${text}`, text));
   }
   return plots;
 }
