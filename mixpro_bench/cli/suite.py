@@ -18,8 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the suite; 1 if a run failed."""
+    from mixpro_bench.suite.execute import LocalExecutor
     from mixpro_bench.suite.main import dry_run, run_suite
     from mixpro_bench.suite.plan import build_plan
 
     plan = build_plan(args.config, args.work_dir, args.only, dry=args.dry_run)
-    return dry_run(plan) if args.dry_run else run_suite(plan, args.work_dir, jobs=args.jobs)
+    if args.dry_run:
+        return dry_run(plan)
+    return run_suite(plan, args.work_dir, executor=LocalExecutor(args.jobs if args.jobs is not None else plan.jobs))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,33 +17,33 @@ from mixpro_bench.errors import UserError
 from mixpro_bench.leaderboard.index import load_index
 from mixpro_bench.leaderboard.table import build_tables
 from mixpro_bench.leaderboard.write import print_tables, write_csv, write_markdown
-from mixpro_bench.suite.execute import Outcome, execute, last_line
+from mixpro_bench.suite.execute import LocalExecutor
+from mixpro_bench.suite.outcome import Executor, Outcome
 from mixpro_bench.suite.plan import Plan
+from mixpro_bench.suite.process import last_line
 from mixpro_bench.suite.progress import Display, clock
 from mixpro_bench.suite.status import write_plan
 
 
-def run_suite(plan: Plan, root: str | Path, *, jobs: int | None = None, console: Console | None = None) -> int:
+def run_suite(plan: Plan, root: str | Path, *, executor: Executor | None = None, console: Console | None = None) -> int:
     """Do what is still to do of a suite, list what failed, and end with the leaderboard.
 
     Args:
         plan: The runs.
         root: Work dir of the suite.
-        jobs: Processes at once; the plan's own number by default.
+        executor: Does the runs; by default this machine, as many at once as the plan says.
         console: Where to; standard output by default.
 
     Returns:
-        0 if every run has a Record, 1 otherwise.
+        0 if every run has a Record or is in a queue, 1 otherwise.
 
     Raises:
         UserError: If another suite works in ``root``.
     """
-    root, jobs, console = Path(root).absolute(), jobs or plan.jobs, console or Console()
-    if jobs < 1:
-        raise UserError(f"--jobs must be 1 or more, not {jobs}")
-    with _locked(root), _interruptible(), Display(plan.runs, jobs, console) as display:
+    root, executor, console = Path(root).absolute(), executor or LocalExecutor(plan.jobs), console or Console()
+    with _locked(root), _interruptible(), Display(plan.runs, plan.jobs, console) as display:
         write_plan(plan, root)
-        outcomes = execute(plan.runs, root, jobs=jobs, display=display)
+        outcomes = executor.execute(plan.runs, root, display)
     show_leaderboard(root, console)
     return report(outcomes, console)
 
@@ -89,11 +90,12 @@ def report(outcomes: Sequence[Outcome], console: Console) -> int:
     def say(text: str) -> None:
         console.print(escape(text), highlight=False, soft_wrap=True)
 
-    count = {status: sum(o.status == status for o in outcomes) for status in ("done", "kept", "failed", "skipped")}
+    count = Counter(outcome.status for outcome in outcomes)
     spent = sum(outcome.seconds for outcome in outcomes)
+    queued = f", {count['queued']} in the queue" if count["queued"] else ""
     say(
         f"{len(outcomes)} runs: {count['done']} done now, {count['kept']} done before, {count['failed']} failed, "
-        f"{count['skipped']} skipped; {clock(spent)} of run time"
+        f"{count['skipped']} skipped{queued}; {clock(spent)} of run time"
     )
     for outcome in outcomes:
         if outcome.status == "failed":
@@ -101,7 +103,7 @@ def report(outcomes: Sequence[Outcome], console: Console) -> int:
             say(f"    {last_line(outcome.run.log)}")
         elif outcome.status == "skipped":
             say(f"SKIPPED {outcome.run.name}: {outcome.reason}")
-    return 0 if all(outcome.ok for outcome in outcomes) else 1
+    return 0 if all(outcome.ok or outcome.status == "queued" for outcome in outcomes) else 1
 
 
 @contextlib.contextmanager

@@ -41,7 +41,7 @@ class Display:
 
     Args:
         runs: All runs of the suite.
-        jobs: Processes at once, for the time that is left.
+        jobs: Runs at once, for the time that is left; an executor may correct it while it goes.
         console: Where to; standard output by default.
         line_seconds: Without a terminal, the least time between two lines about one run's progress.
     """
@@ -51,7 +51,7 @@ class Display:
     ) -> None:
         self.console = console or Console()
         self._runs = list(runs)
-        self._jobs = jobs
+        self.jobs = jobs
         self._line_seconds = line_seconds
         self._lined = time.monotonic()
         self._drawn = 0.0
@@ -147,7 +147,7 @@ class Display:
                 left += usual.get(run.task, overall)
             elif current.state.get("eta_s") is None:
                 left += max(0.0, usual.get(run.task, overall) - (now - current.started))
-        return left / self._jobs
+        return left / self.jobs
 
     def _draw(self) -> None:
         assert self._bars is not None

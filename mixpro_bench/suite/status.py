@@ -18,8 +18,8 @@ from rich.markup import escape
 from mixpro_bench.errors import UserError
 from mixpro_bench.files import write_text_atomic
 from mixpro_bench.leaderboard.record import RECORD_NAME, Record, read_record
-from mixpro_bench.suite.execute import last_line
 from mixpro_bench.suite.plan import Plan
+from mixpro_bench.suite.process import last_line
 from mixpro_bench.suite.progress import PROGRESS_NAME, clock
 from mixpro_bench.suite.run import FACTS_NAME
 

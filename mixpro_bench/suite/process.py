@@ -1,0 +1,129 @@
+"""The process of one run: its log, its share of the machine, and its end."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mixpro_bench.suite.run import Run
+
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+# A killed process is gone at once, but for one that waits for a disk.
+KILL_SECONDS = 10.0
+
+
+class RunProcess:
+    """A started run.
+
+    Args:
+        run: The run; its output is appended to its log.
+        command: What is started.
+        threads: Threads for each of its processes.
+        log: Where the output goes instead.
+        ignored: Signals that the processes do not see, because whoever started them deals with these.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        command: Sequence[str],
+        *,
+        threads: int,
+        log: Path | None = None,
+        ignored: Sequence[signal.Signals] = (),
+    ) -> None:
+        self.run = run
+        self.started = time.monotonic()
+        self._log = open(log or run.log, "ab")  # noqa: SIM115 - open as long as the process
+        self._log.write(f"$ {shlex.join(command)}\n".encode())
+        self._log.flush()
+        count = str(threads)
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "PYTHONUNBUFFERED": "1"},
+            # A group of its own: Ctrl-C reaches the suite alone, which then ends its runs in order.
+            start_new_session=True,
+            preexec_fn=_before_start(ignored),
+        )
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self.started
+
+    def ended(self) -> bool:
+        """Tell whether the process has ended."""
+        return self._process.poll() is not None
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the end, at most so long, and tell whether it came."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        return self.ended()
+
+    def failure(self) -> str:
+        """Say why an ended process has failed; empty if it has left a Record."""
+        code = self._process.returncode
+        self._log.close()
+        if code < 0:
+            return f"killed by {signal.Signals(-code).name}"
+        if code > 0:
+            return f"exit status {code}"
+        return "" if self.run.record() is not None else "ended without a Record"
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process and all it started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
+
+def stop(processes: Sequence[RunProcess], seconds: float) -> None:
+    """End processes and all they started: politely, then, after ``seconds``, by force."""
+    for process in processes:
+        process.signal(signal.SIGTERM)
+    deadline = time.monotonic() + seconds
+    for process in processes:
+        process.wait(max(0.1, deadline - time.monotonic()))
+        process.signal(signal.SIGKILL)
+        process.wait(KILL_SECONDS)
+        process._log.close()
+
+
+def cores() -> int:
+    """Return the number of processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def last_line(path: Path) -> str:
+    """Return the last line of a log that is not empty."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - 65536))
+            lines = stream.read().decode("utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def _before_start(ignored: Sequence[signal.Signals]) -> Callable[[], None]:
+    def prepare() -> None:
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
+        if sys.platform == "linux":
+            # A suite that is killed leaves no run behind. Between fork and exec nothing may wait for a lock that
+            # another thread held: the library is loaded before.
+            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+    return prepare
