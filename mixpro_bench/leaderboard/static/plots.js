@@ -29,6 +29,16 @@ function scale(values, from, to, share = 0.08) {
   return { at: (value) => from + ((value - low) / (high - low)) * (to - from), ticks, write };
 }
 
+// The width of a text in pixels, roughly and rather too much: letters of the far east are as wide as they are high.
+const widthOf = (text) => [...text].reduce((sum, letter) => sum + (letter > "\u2e7f" ? 12 : /[A-Zmw@%]/.test(letter) ? 9.5 : 6.8), 0);
+
+// As much of a text as there is room for.
+function fit(text, room) {
+  let letters = [...text];
+  while (letters.length > 1 && widthOf(letters.join("")) > room) letters = letters.slice(0, -1);
+  return letters.length < [...text].length ? `${letters.slice(0, -1).join("")}\u2026` : text;
+}
+
 const ends = (point) => [point.value, point.low, point.high].filter(known);
 const line = (x1, y1, x2, y2, kind) => svg("line", { x1, y1, x2, y2, class: kind });
 
@@ -91,7 +101,7 @@ function scatter(points, caption, xTitle, yTitle, zero) {
       const beyond = cx > (left + width) / 2;
       const place = Math.max(cy + 4, free + 13);
       free = place;
-      const label = point.name.length > 24 ? `${point.name.slice(0, 23)}\u2026` : point.name;
+      const label = fit(point.name, 165);
       if (place - cy > 6) parts.push(line(cx, cy, cx + (beyond ? -8 : 8), place - 4, "lead"));
       parts.push(svg("text", { x: cx + (beyond ? -9 : 9), y: place, "text-anchor": beyond ? "end" : "start" }, label));
     }
@@ -104,7 +114,7 @@ function forest(points, caption, xTitle) {
   const used = points.slice(0, MOST_POINTS);
   const step = 24;
   const height = SIZE.top + SIZE.bottom + step * used.length;
-  const left = Math.min(150, 20 + 6.6 * Math.max(...used.map((point) => point.name.length)));
+  const left = Math.min(160, 20 + Math.max(...used.map((point) => widthOf(point.name))));
   const x = scale([0, ...used.flatMap((point) => ends(point.y))], left, SIZE.width - SIZE.right);
   const parts = [];
   for (const tick of x.ticks) {
@@ -115,8 +125,7 @@ function forest(points, caption, xTitle) {
   parts.push(svg("text", { x: (left + SIZE.width - SIZE.right) / 2, y: height - 8, "text-anchor": "middle" }, xTitle));
   used.forEach((point, place) => {
     const cy = SIZE.top + step * (place + 0.5);
-    const label = point.name.length > 21 ? `${point.name.slice(0, 20)}\u2026` : point.name;
-    parts.push(svg("text", { x: left - 8, y: cy + 4, "text-anchor": "end" }, label));
+    parts.push(svg("text", { x: left - 8, y: cy + 4, "text-anchor": "end" }, fit(point.name, left - 12)));
     if (known(point.y.low)) parts.push(line(x.at(point.y.low), cy, x.at(point.y.high), cy, "bar"));
     parts.push(svg("circle", { cx: x.at(point.y.value), cy, r: 4.5, class: known(point.y.low) ? "point" : "one" }, svg("title", {}, point.name)));
   });
@@ -132,7 +141,6 @@ function plotsOf(table, rows) {
   const mean = (cell) => ({ value: cell.mean, low: cell.low, high: cell.high });
   const gain = (cell) => ({ value: cell.gain, low: cell.gain_low, high: cell.gain_high });
   const gained = (key) => rows.filter((row) => row.cells[key] && known(row.cells[key].gain));
-  const cost = COSTS.find(has);
   const plots = [];
   for (const key of TRANSFER.filter(has)) {
     const both = rows.filter((row) => row.cells.top1 && row.cells[key]);
@@ -149,7 +157,8 @@ function plotsOf(table, rows) {
       plots.push(scatter(placed, `${title(key)} against pretraining ${title("top1")}`, `pretraining ${title("top1")}`, title(key), ""));
     }
     if (points.length) plots.push(forest(points, gainTitle, gainTitle));
-    const costly = points.filter((point) => cost && point.row.cells[cost]);
+    const cost = COSTS.find((one) => points.length && points.every((point) => point.row.cells[one]));
+    const costly = cost ? points : [];
     if (costly.length > 1) {
       const placed = costly.map((point) => ({ ...point, x: { value: point.row.cells[cost].mean } }));
       plots.push(scatter(placed, `${gainTitle}, against cost`, title(cost), `${title(key)}, difference`, "y"));
