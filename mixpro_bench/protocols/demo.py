@@ -12,6 +12,10 @@ for _name, _task, _batch, _length in (
     ("small-cls", "pretrain", 64, epochs(10)),
     ("small-det", "det", 8, {"train_cfg.max_iters": 160}),
     ("small-seg", "seg", 8, {"train_cfg.max_iters": 160}),
+    # To see that a system goes the whole way: configs/suites/systems_demo.py.
+    ("systems-cls", "pretrain", 32, epochs(2)),
+    ("systems-det", "det", 8, {"train_cfg.max_iters": 50}),
+    ("systems-seg", "seg", 8, {"train_cfg.max_iters": 50}),
     # small-*, longer: configs/suites/real_answer.py.
     ("answer-cls", "pretrain", 64, epochs(100)),
     ("answer-det", "det", 8, {"train_cfg.max_iters": 4000}),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixpro_bench.errors import UserError
+from mixpro_bench.suite.backbones import PLACE, backbones_of, check_backbones, slug, with_tiny
 from mixpro_bench.suite.data import apply_data, prepare_data
 from mixpro_bench.suite.run import Run, run_name
 
@@ -22,6 +23,7 @@ KEYS: dict[str, Any] = {
     "name": str,
     "seeds": Sequence,
     "methods": Sequence,
+    "backbones": Sequence,
     "scratch": bool,
     "pretrain": Mapping,
     "tasks": Mapping,
@@ -46,7 +48,8 @@ def build_plan(path: str | Path, root: str | Path, only: Sequence[str] = (), *, 
     """Read a suite config and resolve the config of each run.
 
     Args:
-        path: The suite config. Paths in it are relative to it; ``{method}`` in the pretraining's stands for the method.
+        path: The suite config. Paths in it are relative to it; ``{method}`` in the pretraining's stands for the method,
+            ``{backbone}`` in any for one of ``backbones``.
         root: Work dir of the suite.
         only: Patterns of runs (``det/mixpro/*``, or ``det`` for all of a task); what they need is done too.
         dry: Nothing will be run: data that are not there are told in ``missing`` instead of refused, and none are made.
@@ -59,16 +62,21 @@ def build_plan(path: str | Path, root: str | Path, only: Sequence[str] = (), *, 
     if not dry:
         prepare_data(suite.get("data"), path)
     data = _Data(dry)
+    configs = _Configs()
     seeds = list(suite.get("seeds", [0]))
     runs = []
-    for method in suite["methods"]:
-        make = _maker(suite, suite["pretrain"], path, root, data, "pretrain", method)
-        runs += [make(method, seed) for seed in seeds]
-    for task, entry in suite["tasks"].items():
-        make = _maker(suite, entry, path, root, data, task)
-        runs += [make(m, seed, run_name("pretrain", m, seed)) for m in suite["methods"] for seed in seeds]
-        if suite.get("scratch", False):
-            runs += [make(SCRATCH, seed) for seed in seeds]
+    for backbone in backbones_of(suite.get("backbones")):
+        # What tells runs apart beside task and seed.
+        family = "" if backbone is None else f"{slug(backbone)}/"
+        for method in suite["methods"]:
+            make = _maker(suite, suite["pretrain"], path, root, data, configs, "pretrain", backbone, method)
+            runs += [make(family + method, seed) for seed in seeds]
+        for task, entry in suite["tasks"].items():
+            make = _maker(suite, entry, path, root, data, configs, task, backbone)
+            for method in (family + m for m in suite["methods"]):
+                runs += [make(method, seed, run_name("pretrain", method, seed)) for seed in seeds]
+            if suite.get("scratch", False):
+                runs += [make(family + SCRATCH, seed) for seed in seeds]
     # Pretrainings first, seed by seed, so that the first rows of the table are complete early.
     runs.sort(key=lambda run: (run.task != "pretrain", seeds.index(run.seed)))
     name, jobs = str(suite.get("name", path.stem)), int(suite.get("jobs", 1))
@@ -101,11 +109,12 @@ def read_suite(path: Path) -> Config:
             raise UserError(f"suite config {path} lacks {key!r}")
     if not suite.get("seeds", [0]) or not all(isinstance(seed, int) for seed in suite.get("seeds", [0])):
         raise UserError(f"suite config {path}: seeds must be a list of whole numbers, not {suite.get('seeds')!r}")
-    for key in ("seeds", "methods"):
+    for key in ("seeds", "methods", "backbones"):
         if len(set(suite.get(key, ()))) < len(suite.get(key, ())):
             raise UserError(f"suite config {path}: {key} names something twice: {suite[key]!r}")
     if SCRATCH in suite["methods"]:
         raise UserError(f"suite config {path}: {SCRATCH!r} is no method of pretraining; say scratch=True instead")
+    check_backbones(suite, f"suite config {path}")
     if suite.get("jobs", 1) < 1:
         raise UserError(f"suite config {path}: jobs must be 1 or more, not {suite['jobs']}")
     return suite
@@ -140,15 +149,42 @@ class _Data:
         return cfg, self._known[key]
 
 
+class _Configs:
+    """Configs as they are read, each once however many backbones take it."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Config] = {}
+
+    def load(self, path: Path, options: Mapping[str, Any] | None) -> Config:
+        """Return a config with options; it is not to be changed."""
+        from mixpro_bench.config import canonical_json, load_config
+
+        key = canonical_json([str(path), options])
+        if key not in self._known:
+            self._known[key] = load_config(path, options)
+        return self._known[key]
+
+
 def _maker(
-    suite: Config, entry: Mapping[str, Any], path: Path, root: Path, data: _Data, task: str, method: str = ""
+    suite: Config,
+    entry: Mapping[str, Any],
+    path: Path,
+    root: Path,
+    data: _Data,
+    configs: _Configs,
+    task: str,
+    backbone: str | None = None,
+    method: str = "",
 ) -> Callable[..., Run]:
     """Resolve the config of an entry, and return a function that makes its runs."""
-    from mixpro_bench.config import config_hash, load_config
+    from mixpro_bench.config import config_hash
 
-    if "config" not in entry or set(entry) - {"config", "options"}:
+    if "config" not in entry or set(entry) - {"config", "options", "tiny"}:
         raise UserError(f"suite config {path}: {task} must be dict(config=..., options={{...}}), not {dict(entry)!r}")
-    cfg = load_config(path.parent / str(entry["config"]).replace("{method}", method), entry.get("options"))
+    name = str(entry["config"]).replace("{method}", method).replace(PLACE, backbone or "")
+    cfg = configs.load(path.parent / name, entry.get("options"))
+    if entry.get("tiny") and backbone is not None:
+        cfg = with_tiny(cfg, backbone)
     told = cfg.get("bench", {}).get("task")
     if told != task:
         raise UserError(

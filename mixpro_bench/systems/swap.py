@@ -25,7 +25,8 @@ def put_backbone(cfg: Config, backbone: Mapping[str, Any], name: str) -> Config:
 
     Returns:
         A copy, in which ``model.backbone``, the widths and strides that a `Pyramid` takes, and ``bench.backbone`` are
-        those of the new one.
+        those of the new one. A policy's ``mask_patch`` that would cut the new one's patches in two becomes the nearest
+        that does not.
 
     Raises:
         UserError: If the config has no backbone.
@@ -36,11 +37,12 @@ def put_backbone(cfg: Config, backbone: Mapping[str, Any], name: str) -> Config:
         raise UserError("the config has no model.backbone that another could replace")
     used_for = {key: model["backbone"][key] for key in STAYS if key in model["backbone"]}
     cfg.model["backbone"] = {**backbone, **used_for}
-    pyramids = list(_pyramids(model))
-    if pyramids:
-        channels, strides = widths(backbone)
-        for pyramid in pyramids:
-            pyramid["in_channels"], pyramid["in_strides"] = channels, strides
+    built = _built(backbone)
+    for pyramid in _pyramids(model):
+        pyramid["in_channels"], pyramid["in_strides"] = list(built.out_channels), list(built.out_strides)
+    policy = model.get("policy") or {}
+    if policy.get("mask_patch"):
+        policy["mask_patch"] = built.patch_size * max(1, round(policy["mask_patch"] / built.patch_size))
     # What the leaf config was composed of must not tell of the old one.
     for key in ("backbone", "pyramid"):
         cfg.pop(key, None)
@@ -50,14 +52,19 @@ def put_backbone(cfg: Config, backbone: Mapping[str, Any], name: str) -> Config:
 
 
 def widths(backbone: Mapping[str, Any]) -> tuple[list[int], list[int]]:
-    """Return channels and strides of a backbone's feature maps; it is built without memory."""
+    """Return channels and strides of a backbone's feature maps."""
+    built = _built(backbone)
+    return list(built.out_channels), list(built.out_strides)
+
+
+def _built(backbone: Mapping[str, Any]) -> Any:
+    """Return the backbone in dense use, built without memory."""
     import torch
 
     from mixpro_bench.registry import MODELS
 
     with torch.device("meta"):
-        built = MODELS.build({**backbone, "dense": True})
-    return list(built.out_channels), list(built.out_strides)
+        return MODELS.build({**backbone, "dense": True})
 
 
 def _pyramids(value: Any) -> Iterator[Any]:

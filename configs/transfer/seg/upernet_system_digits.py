@@ -1,0 +1,22 @@
+"""UperNet on digit scenes for the tiny variants of the systems, which configs/suites/systems_demo.py puts in here.
+
+Command: bash tools/transfer_seg.sh configs/transfer/seg/upernet_system_digits.py CHECKPOINT
+"""
+
+_base_ = [
+    "../../_base_/models/upernet_light.py",
+    "../../_base_/backbones/vit_small64.py",
+    "../../_base_/datasets/digits_seg.py",
+    "../../_base_/schedules/systems_transfer.py",
+    "../../_base_/runtime.py",
+]
+
+bench = dict(task="seg", method="mixpro", preset="mixpro", backbone="vit_small64", protocol="systems-seg", version=1)
+default_scope = "mmseg"
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        **{**_base_.backbone, "dense": True, "init_cfg": dict(type="mixpro_bench.Handover", checkpoint=None)},
+    ),
+    neck=dict(_delete_=True, type="mixpro_bench.Pyramid", out_channels=_base_.channels, **_base_.pyramid),
+)
