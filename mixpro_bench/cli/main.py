@@ -20,6 +20,7 @@ COMMANDS = {
     "status": ("status", "show what is done, running, failed and waiting in a work dir"),
     "watch": ("watch", "watch the runs of a suite in the terminal, live"),
     "evaluate": ("evaluate", "evaluate a finished run again, keep its predictions, draw some of them"),
+    "robustness": ("robustness", "measure occlusion, corruptions, calibration, probes and more of pretrained weights"),
     "leaderboard": ("leaderboard", "turn a folder of Records into tables"),
     "record": ("record", "show or check Records, or say what differs between two runs"),
     "submit": ("submit", "add a Record to a results file kept in git, or check such files"),

@@ -1,0 +1,93 @@
+"""``mixpro-bench robustness CONFIG CHECKPOINT``: what else pretrained weights are good for, part by part."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    from mixpro_bench.compat import quiet
+    from mixpro_bench.robustness.part import MODULES
+
+    quiet.install()
+    from mmengine.config import DictAction
+
+    parser.add_argument("config", help="the pretraining config; its validation pictures are used")
+    parser.add_argument("checkpoint", help="weights of a pretraining run, or of a layout the Handover reads")
+    parser.add_argument("--parts", nargs="+", metavar="PART", help=f"default: all of {', '.join(MODULES)}")
+    parser.add_argument(
+        "--part-options",
+        nargs="+",
+        action=DictAction,
+        default={},
+        metavar="PART.OPTION=VALUE",
+        help="options of the parts, such as occlusion.draws=5 occlusion.saliency=own",
+    )
+    parser.add_argument(
+        "--work-dir", metavar="DIR", help="takes a folder per part (default: robustness beside CHECKPOINT)"
+    )
+    parser.add_argument("--limit", type=int, metavar="N", help="measure on N pictures, evenly spread (default: all)")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="images per pass (default: the config's)")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes that read pictures (default: the config's)")
+    parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn, the same for every model")
+    parser.add_argument("--device", help="default: cuda where there is one, else cpu")
+    parser.add_argument(
+        "--launcher", choices=("none", "pytorch", "slurm", "mpi"), default="none", help=argparse.SUPPRESS
+    )
+    parser.add_argument("--check", action="store_true", help="check what is asked for, then stop")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure the parts and print what they found; 0 when all are done."""
+    from pathlib import Path
+
+    from mixpro_bench.robustness.part import MODULES, make_part
+    from mixpro_bench.robustness.report import Reporter
+    from mixpro_bench.robustness.run import run_parts
+    from mixpro_bench.robustness.subject import join_processes, load_subject
+
+    options = options_by_part(args.part_options)
+    names = list(dict.fromkeys(args.parts or MODULES))
+    parts = [make_part(name, options.pop(name, {})) for name in names]
+    if options:
+        from mixpro_bench.errors import UserError
+
+        raise UserError(f"--part-options names {sorted(options)[0]!r}, which is not among the parts {', '.join(names)}")
+    with join_processes(args.launcher):
+        subject = load_subject(
+            args.config,
+            args.checkpoint,
+            options=args.cfg_options,
+            device=args.device,
+            batch_size=args.batch_size,
+            workers=args.workers,
+            limit=args.limit,
+            seed=args.seed,
+        )
+        if args.check:
+            for part in parts:
+                part.check(subject)
+            return 0
+        work_dir = args.work_dir or Path(args.checkpoint).parent / "robustness"
+        with Reporter() as reporter:
+            run_parts(subject, parts, work_dir, progress=reporter.progress, done=reporter.done)
+    return 0
+
+
+def options_by_part(told: dict) -> dict[str, dict]:
+    """Sort ``{"occlusion.draws": 5}`` by part: ``{"occlusion": {"draws": 5}}``.
+
+    Raises:
+        UserError: If an option names no part.
+    """
+    from mixpro_bench.errors import UserError
+
+    sorted_: dict[str, dict] = {}
+    for key, value in told.items():
+        part, dot, option = key.partition(".")
+        if not dot and not isinstance(value, dict):
+            raise UserError(f"--part-options {key}={value}: name the part too, such as occlusion.{key}={value}")
+        sorted_.setdefault(part, {}).update({option: value} if dot else value)
+    return sorted_

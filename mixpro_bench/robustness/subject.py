@@ -1,0 +1,408 @@
+"""What is measured: a pretrained classifier, the pictures it is measured on, and where both come from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from mixpro_bench.backbones.contract import Backbone
+from mixpro_bench.datasets.classification import ImageFolder
+from mixpro_bench.errors import UserError
+
+# Called with (images done, images in all).
+Advance = Callable[[int, int], None]
+# Changes a picture before it is resized and normalised; the number is its index in the data set.
+Change = Callable[[Image.Image, int], Image.Image]
+# Changes normalised images (B, 3, H, W); the indices say which they are, (B,).
+Perturb = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def _nothing(done: int, total: int) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """Where a checkpoint comes from.
+
+    Attributes:
+        path: The file.
+        sha256: Of the file.
+        told: What the checkpoint says of its run: ``method``, ``preset``, ``backbone``, ``seed``, ``protocol``, ...
+        weights: Which weights were taken, ``"raw"`` or ``"ema"``.
+    """
+
+    path: Path
+    sha256: str
+    told: dict[str, Any]
+    weights: str
+
+
+class Pictures(Dataset):
+    """The pictures of a data set, changed, as (image, label, index).
+
+    Args:
+        dataset: Where they come from, with its transform.
+        change: Changes each picture before the transform.
+    """
+
+    def __init__(self, dataset: ImageFolder, change: Change | None = None) -> None:
+        self.dataset, self.change = dataset, change
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
+        picture = self.dataset.image(index)
+        if self.change is not None:
+            picture = self.change(picture, index)
+        return self.dataset.transform(picture), int(self.dataset.labels[index]), index
+
+
+class Subject:
+    """A classifier in evaluation mode and the pictures it is measured on.
+
+    With several processes each takes its share of every batch of work, and all get all results.
+
+    Args:
+        backbone: The classifier.
+        dataset: Pictures and labels.
+        device: Where the classifier runs.
+        upstream: Where its weights come from.
+        batch_size: Images per pass.
+        workers: Processes that read pictures.
+        limit: Measure on this many pictures only, evenly spread over the data set; None for all.
+        seed: Of everything that is drawn.
+        fingerprint: Of the data.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        dataset: ImageFolder,
+        device: torch.device,
+        upstream: Upstream,
+        *,
+        batch_size: int = 64,
+        workers: int = 0,
+        limit: int | None = None,
+        seed: int = 0,
+        fingerprint: str = "",
+    ) -> None:
+        self.backbone = backbone.to(device).eval().requires_grad_(False)
+        self.dataset = dataset
+        self.device = device
+        self.upstream = upstream
+        self.batch_size = batch_size
+        self.workers = workers
+        self.seed = seed
+        self.fingerprint = fingerprint
+        size = len(dataset)
+        count = size if limit is None else min(limit, size)
+        if count < 1:
+            raise UserError(f"--limit {limit}: at least one picture has to be measured")
+        self.indices = torch.arange(count) * size // count
+        self.labels = torch.as_tensor(dataset.labels)[self.indices]
+        self._clean: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of their labels."""
+        return tuple(self.dataset.metainfo["classes"])
+
+    @property
+    def has_head(self) -> bool:
+        """Whether the checkpoint brought a classifier along."""
+        return self.backbone.num_classes > 0
+
+    def normalisation(self) -> tuple[Tensor, Tensor]:
+        """Return mean and deviation that the transform uses, each (3, 1, 1), on the device.
+
+        Raises:
+            UserError: If the transform does not normalise.
+        """
+        for step in reversed(getattr(self.dataset.transform, "transforms", ())):
+            if hasattr(step, "mean") and hasattr(step, "std"):
+                mean, std = (torch.as_tensor(value, dtype=torch.float32).flatten() for value in (step.mean, step.std))
+                return mean.view(-1, 1, 1).to(self.device), std.view(-1, 1, 1).to(self.device)
+        raise UserError("val_dataloader.dataset.transform does not normalise: pixel values cannot be told")
+
+    def batches(
+        self, change: Change | None = None, indices: Tensor | None = None
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield images (B, 3, H, W) on the device, labels (B,) and indices (B,) of this process' share.
+
+        Args:
+            change: Changes each picture.
+            indices: Which pictures, of the data set; those of the subject by default.
+        """
+        mine = (self.indices if indices is None else indices)[_rank() :: _world()]
+        loader = DataLoader(
+            _Chosen(Pictures(self.dataset, change), mine), batch_size=self.batch_size, num_workers=self.workers
+        )
+        for images, labels, numbers in loader:
+            yield images.to(self.device, non_blocking=True), labels.to(self.device), numbers
+
+    def images(self) -> Tensor:
+        """Return all images of this process' share, normalised, (n, 3, H, W), read once and kept on the CPU."""
+        if self._clean is None:
+            parts = [(images.cpu(), numbers) for images, _, numbers in self.batches()]
+            self._clean = torch.cat([images for images, _ in parts]), torch.cat([numbers for _, numbers in parts])
+        return self._clean[0]
+
+    def scores(
+        self, perturb: Perturb | None = None, *, change: Change | None = None, advance: Advance = _nothing
+    ) -> Tensor:
+        """Return the logits of every picture, (N, K), float32 on the CPU, in the order of `indices`.
+
+        Args:
+            perturb: Changes images on the device, given images, labels and indices.
+            change: Changes pictures before the transform.
+            advance: Told about progress.
+
+        Raises:
+            UserError: If the checkpoint has no classifier.
+        """
+        self.require_head("scores")
+        return self.collect(lambda images: self.backbone(images).logits, perturb, change=change, advance=advance)
+
+    @torch.no_grad()
+    def collect(
+        self,
+        read: Callable[[Tensor], Tensor],
+        perturb: Perturb | None = None,
+        *,
+        change: Change | None = None,
+        advance: Advance = _nothing,
+    ) -> Tensor:
+        """Return ``read(images)`` of every picture, (N, ...), float32 on the CPU; see `scores`."""
+        kept: list[Tensor] = []
+        for images, labels, numbers in self._source(change):
+            if perturb is not None:
+                with torch.enable_grad():
+                    images = perturb(images, labels, numbers).detach()
+            kept.append(read(images).float().cpu())
+            advance(sum(map(len, kept)) * _world(), len(self.indices))
+        return gather(torch.cat(kept) if kept else torch.empty(0), len(self.indices))
+
+    def _source(self, change: Change | None) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        if change is not None or not self.fits_in_memory():
+            yield from self.batches(change)
+            return
+        images, mine = self.images(), self.indices[_rank() :: _world()]
+        labels = self.labels[_rank() :: _world()]
+        for start in range(0, len(mine), self.batch_size):
+            part = slice(start, start + self.batch_size)
+            yield images[part].to(self.device), labels[part].to(self.device), mine[part]
+
+    def fits_in_memory(self, most: int = 2**30) -> bool:
+        """Tell whether all images of this process take at most ``most`` bytes."""
+        one = self.dataset.transform(self.dataset.image(int(self.indices[0])))
+        return one.numel() * 4 * len(self.indices) // _world() <= most
+
+    def require_head(self, what: str) -> None:
+        """Refuse what needs a classifier where there is none.
+
+        Raises:
+            UserError: Naming the checkpoint.
+        """
+        if not self.has_head:
+            raise UserError(f"{self.upstream.path} holds no classifier, which {what} needs: choose other parts")
+
+    def image_size(self) -> tuple[int, int]:
+        """Return height and width of the images."""
+        one = self.dataset.transform(self.dataset.image(int(self.indices[0])))
+        return one.shape[-2], one.shape[-1]
+
+
+class _Chosen(Dataset):
+    def __init__(self, pictures: Pictures, indices: Tensor) -> None:
+        self.pictures, self.indices = pictures, indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, number: int) -> tuple[Tensor, int, int]:
+        return self.pictures[int(self.indices[number])]
+
+
+def load_subject(
+    config: str | os.PathLike[str],
+    checkpoint: str | os.PathLike[str],
+    *,
+    options: dict[str, Any] | None = None,
+    device: str | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+) -> Subject:
+    """Build the classifier and the validation pictures of a pretraining config, and load a checkpoint into it.
+
+    Args:
+        config: A pretraining config.
+        checkpoint: Weights, ours or of a layout that the Handover reads.
+        options: Changes of the config.
+        device: ``"cuda"`` where there is one by default.
+        batch_size: Images per pass; the config's by default.
+        workers: Processes that read pictures; the config's by default.
+        limit: Measure on this many pictures only.
+        seed: Of everything that is drawn.
+
+    Raises:
+        UserError: If config, data or checkpoint do not fit.
+    """
+    from mixpro_bench import compat
+    from mixpro_bench.config import load_config
+    from mixpro_bench.datasets.fingerprint import check_data, fingerprint_config
+    from mixpro_bench.datasets.settings import inner_dataset
+    from mixpro_bench.registry import DATASETS, MODELS
+
+    compat.install()
+    cfg = load_config(config, options)
+    loader = cfg.get("val_dataloader") or {}
+    told = inner_dataset(loader.get("dataset"))
+    if (cfg.get("bench") or {}).get("task", "pretrain") != "pretrain" or told is None:
+        raise UserError(f"{config} is no pretraining config with a val_dataloader: robustness starts from one")
+    check_data({"val_dataloader": cfg.val_dataloader})
+    dataset = DATASETS.build(dict(told))
+    if not isinstance(dataset, ImageFolder):
+        raise UserError(f"val_dataloader.dataset is {type(dataset).__name__}: mixpro_bench.ImageFolder is needed")
+    backbone = MODELS.build({**cfg.model.backbone, "init_cfg": None})
+    upstream = load_classifier(backbone, checkpoint)
+    if backbone.num_classes and backbone.num_classes != len(dataset.metainfo["classes"]):
+        raise UserError(
+            f"{checkpoint} tells {backbone.num_classes} classes apart, {dataset.archive.path} has "
+            f"{len(dataset.metainfo['classes'])}: give the config it was pretrained with"
+        )
+    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return Subject(
+        backbone,
+        dataset,
+        chosen,
+        upstream,
+        batch_size=batch_size or int(loader.get("batch_size", 64)),
+        workers=int(loader.get("num_workers", 0)) if workers is None else workers,
+        limit=limit,
+        seed=seed,
+        fingerprint=fingerprint_config({"val_dataloader": cfg.val_dataloader}),
+    )
+
+
+def load_classifier(backbone: Backbone, checkpoint: str | os.PathLike[str]) -> Upstream:
+    """Load a checkpoint into a backbone with its classifier; without one in the file, the backbone loses its own.
+
+    Raises:
+        UserError: If a weight of the backbone is missing or of another shape.
+    """
+    from mixpro_bench.compat.checkpoint import load_checkpoint
+    from mixpro_bench.files import sha256_of
+    from mixpro_bench.transfer.matching import left_behind, match, select_weights
+    from mixpro_bench.transfer.origin import upstream_of
+
+    content = load_checkpoint(checkpoint)
+    tensors, kind = select_weights(content, "auto")
+    found = match(tensors, backbone)
+    if found.missing:
+        raise UserError(
+            f"{checkpoint} does not fit the backbone of this config: it lacks {found.missing[0]} and "
+            f"{len(found.missing) - 1} more"
+        )
+    head = _head_of(tensors, {n: v for n, v in backbone.state_dict().items() if left_behind(n)})
+    backbone.load_state_dict({**backbone.state_dict(), **found.state, **(head or {})})
+    if head is None:
+        backbone.num_classes = 0
+    return Upstream(Path(checkpoint), sha256_of(checkpoint), upstream_of(content), kind)
+
+
+def _head_of(tensors: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, Tensor] | None:
+    """Return the classifier's tensors by their names in the backbone, None if they are missing or of other classes."""
+    from mixpro_bench.transfer.matching import PREFIXES
+
+    for prefix in PREFIXES:
+        for inner in ("", "model."):
+            names = {name: prefix + name.removeprefix(inner) for name in wanted}
+            if all(old in tensors and tensors[old].shape == wanted[new].shape for new, old in names.items()):
+                return {new: tensors[old] for new, old in names.items()}
+    return None
+
+
+def gather(mine: Tensor, total: int) -> Tensor:
+    """Return what all processes have, put back in order: process r holds every ``world``-th from r on.
+
+    Args:
+        mine: This process' share, (n, ...), on the CPU.
+        total: How many there are in all.
+    """
+    world = _world()
+    if world == 1:
+        return mine
+    import torch.distributed as dist
+
+    parts: list[Any] = [None] * world
+    dist.all_gather_object(parts, mine)
+    whole = mine.new_empty((total, *mine.shape[1:]))
+    for rank, part in enumerate(parts):
+        whole[rank::world] = part
+    return whole
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> float:
+    """Return the top-1 accuracy in percent, of logits (N, K) and labels (N,)."""
+    return float((logits.argmax(dim=1) == labels).double().mean()) * 100
+
+
+def grid_for(size: tuple[int, int], most: int = 14) -> int:
+    """Return the finest grid of at most ``most`` cells a side that divides an image, whatever the model's patch.
+
+    Examples:
+        >>> grid_for((224, 224)), grid_for((32, 32)), grid_for((128, 128))
+        (14, 8, 8)
+    """
+    fitting: Sequence[int] = [n for n in range(1, most + 1) if size[0] % n == 0 and size[1] % n == 0]
+    return max(fitting)
+
+
+@contextmanager
+def join_processes(launcher: str) -> Iterator[None]:
+    """Join the other processes that a launcher has started, for as long as the context lasts.
+
+    Args:
+        launcher: mmengine's name of it, or ``"none"``.
+    """
+    if launcher == "none":
+        yield
+        return
+    import torch.distributed as dist
+    from mmengine.dist import init_dist
+
+    from mixpro_bench.compat.distributed import init_without_gpu
+
+    init_without_gpu(launcher, {})
+    if not dist.is_initialized():
+        init_dist(launcher)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def _rank() -> int:
+    from mmengine.dist import get_rank
+
+    return get_rank()
+
+
+def _world() -> int:
+    from mmengine.dist import get_world_size
+
+    return get_world_size()
