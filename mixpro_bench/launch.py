@@ -198,6 +198,12 @@ def _sentence(error: BaseException) -> str | None:
         return f"the config names the type '{unknown[1]}', which the {unknown[2]} registry does not know"
     if isinstance(error, TypeError) and "unexpected keyword argument" in text:
         return f"the config does not fit: {text}"
+    label = re.search(r"Target (\d+) is out of bounds", text) if isinstance(error, IndexError) else None
+    if label or "device-side assert" in text:
+        which = (
+            f"label {label[1]}, for which the model has no class" if label else "an index out of range, mostly a label"
+        )
+        return f"training stopped at {which}: 'mixpro-bench check-data' says which files hold wrong labels"
     if isinstance(error, FileNotFoundError):
         missing = next((e.filename for e in chain if isinstance(e, FileNotFoundError) and e.filename), None) or text
         return f"{missing} does not exist: check the data paths in the config"

@@ -38,6 +38,7 @@ from mixpro_bench.compat.no_detections import measure_nothing_found
 from mixpro_bench.compat.resume import refuse_changed_config
 from mixpro_bench.compat.runtime_info import RuntimeInfoHook
 from mixpro_bench.config import config_hash, recipe_hash
+from mixpro_bench.datasets.classes import check_classes
 from mixpro_bench.errors import UserError
 from mixpro_bench.registry import RUNNERS
 
@@ -74,6 +75,11 @@ class Runner(EngineRunner):
         """The hash of this run's config."""
         return config_hash(self.cfg)
 
+    @cached_property
+    def config_text(self) -> str:
+        """This run's config as Python text. Formatting it takes half a second, too much for every checkpoint."""
+        return str(self.cfg.pretty_text)
+
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
         """Join the process group before mmengine tries to with GPUs; then, before anything is written, look back.
 
@@ -85,7 +91,7 @@ class Runner(EngineRunner):
         if self.cfg.get("resume") and not self.cfg.get("resume_changed_config"):
             checkpoint = self.cfg.get("load_from") or latest_checkpoint(self.work_dir)
             if checkpoint is not None:
-                refuse_changed_config(self.cfg.pretty_text, Path(checkpoint), self.world_size)
+                refuse_changed_config(self.config_text, Path(checkpoint), self.world_size)
 
     def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
         """Wrap the model for several processes, on whatever device it is."""
@@ -167,7 +173,16 @@ class Runner(EngineRunner):
             if "type" not in loop and by_epoch is not None:
                 loop["type"] = "EpochBasedTrainLoop" if by_epoch else "IterBasedTrainLoop"
             loop = _renamed(loop, _LOOPS)
-        return super().build_train_loop(loop)
+        built = super().build_train_loop(loop)
+        check_classes(built.dataloader.dataset, self.model, "train_dataloader")
+        return built
+
+    def build_val_loop(self, loop: Any) -> Any:
+        """Build the validation loop; its data must be of the classes that are trained."""
+        built = super().build_val_loop(loop)
+        train = getattr(self._train_loop, "dataloader", None)
+        check_classes(built.dataloader.dataset, self.model, "val_dataloader", getattr(train, "dataset", None))
+        return built
 
     def build_dataloader(self, dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False) -> DataLoader:
         """Build a loader; that of training is made a function of (seed, epoch, index)."""
@@ -310,7 +325,7 @@ class Runner(EngineRunner):
         meta.setdefault("epoch", self.epoch + 1 if by_epoch else self.epoch)
         meta.setdefault("iter", self.iter if by_epoch else self.iter + 1)
         meta.update(
-            cfg=self.cfg.pretty_text,
+            cfg=self.config_text,
             seed=self.seed,
             world_size=self.world_size,
             experiment_name=self.experiment_name,
@@ -365,9 +380,17 @@ def seeded_dataset(dataset: dict[str, Any], seed: int) -> Any:
     """Build a dataset from its config, load its annotations, and wrap it in `SeededDataset`."""
     from mixpro_bench.datasets.seeding import SeededDataset
 
-    built = DATASETS.build(dataset)
-    if hasattr(built, "full_init"):
-        built.full_init()
+    try:
+        built = DATASETS.build(dataset)
+        if hasattr(built, "full_init"):
+            built.full_init()
+    except ValueError as error:
+        if "need at least one array" not in str(error):  # to concatenate: mmengine's word for no samples
+            raise
+        raise UserError(
+            f"'{dataset.get('ann_file', '')}' holds no annotation of the classes in dataset.metainfo: it is the file "
+            "or the class list of another data set, or filter_cfg leaves nothing"
+        ) from error
     return built if isinstance(built, SeededDataset) else SeededDataset(built, seed)
 
 
