@@ -129,7 +129,7 @@ class Occlusion(Part):
             curves[way] = Curve(PERCENT, values, "occluded cells, %", "top-1, %", sd)
         if several:
             metrics["occlusion/random/auc_sd"] = statistics.stdev(area_under(PERCENT, values) for values in draws)
-        notes = (f"{grid} x {grid} cells",)
+        notes: tuple[str, ...] = (f"{grid} x {grid} cells",)
         if self.saliency is None:
             notes += ("no salient occlusion: name a reference with saliency=CHECKPOINT, or saliency=own",)
         return Finding(metrics, curves, notes)
