@@ -68,7 +68,7 @@ class PositionalGate(nn.Module):
         weights = self.weights()
         out = torch.einsum("gmn,bwncg->bwmcg", weights, x.unflatten(-1, (-1, self.groups)))
         if mask is not None:
-            taken = (weights[:, None] * mask[:, None]).sum(dim=3).permute(1, 2, 0)
+            taken = torch.einsum("gmn,wn->wmg", weights, mask.to(weights.dtype))
             out = out / torch.where(mask[..., None], taken, 1.0)[:, :, None].to(out.dtype)
         return out.flatten(-2) + self.bias
 
