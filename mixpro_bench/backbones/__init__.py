@@ -8,6 +8,7 @@ from mixpro_bench.backbones.fan import FAN
 from mixpro_bench.backbones.fcvit import FCViT
 from mixpro_bench.backbones.hire_mlp import HireMLP
 from mixpro_bench.backbones.hornet import HorNet
+from mixpro_bench.backbones.mixmim import MixMIM
 from mixpro_bench.backbones.msg import MSGTransformer
 from mixpro_bench.backbones.oamixer_conv import OAMixerConv
 from mixpro_bench.backbones.oamixer_deit import OAMixerDeiT
@@ -30,6 +31,7 @@ __all__ = [
     "HireMLP",
     "HorNet",
     "MSGTransformer",
+    "MixMIM",
     "Need",
     "OAMixerConv",
     "OAMixerDeiT",

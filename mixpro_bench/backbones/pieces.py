@@ -112,7 +112,8 @@ def attend_windows(
         k: Keys, shape (B, windows, heads, Nk, d).
         v: Values, shape (B, windows, heads, Nk, d).
         bias: Added to the scaled products, shape (heads, Nq, Nk).
-        mask: Which keys are real, bool, shape (windows, Nk); every window needs one.
+        mask: Which keys are real, bool, shape (windows, Nk), or which keys a query may see, (windows, Nq, Nk); every
+            query needs one.
         scale: Factor on the products, d ** -0.5 by default.
         dropout: Dropout of the attention weights.
 
@@ -126,7 +127,8 @@ def attend_windows(
         added = None if bias is None else bias[None].to(q.dtype)
     else:
         # Windows differ in what is real, images do not: windows go with the heads, so that no mask is made per image.
-        added = additive(mask, q.dtype)[:, None, None, :].expand(-1, heads, q.shape[-2], -1)
+        seen = mask[:, None] if mask.ndim == 2 else mask
+        added = additive(seen, q.dtype)[:, None].expand(-1, heads, q.shape[-2], -1)
         added = (added if bias is None else added + bias.to(q.dtype)).reshape(1, windows * heads, *added.shape[-2:])
         q, k, v = (x.flatten(1, 2) for x in (q, k, v))
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=added, dropout_p=dropout, scale=scale)
