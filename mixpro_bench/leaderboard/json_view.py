@@ -25,7 +25,8 @@ def to_json(tables: Sequence[Table], records: Iterable[Record]) -> dict[str, Any
         ``{"tables": [{"title", "baseline", "ranked", "conditions", "protocols", "columns", "rows", "notes"}],
         "records": {id: Record}}`` of primitives. A row's ``texts`` are its text cells by column key, its ``cells`` its
         numbers: ``mean``, ``sd``, ``low`` and ``high`` (the 95 % interval), ``n``, and against the baseline ``gain``,
-        ``gain_low``, ``gain_high``, ``gain_n``, ``p`` (corrected) and ``detectable``; each None where not known.
+        ``gain_low``, ``gain_high``, ``gain_n``, ``p`` (corrected) and ``detectable``; each None where not known. Its
+        ``images`` are intervals over validation images, by column key and by that with ``_gain`` behind it.
     """
     names = Names()
     return {
@@ -73,7 +74,7 @@ def _table(table: Table, number: int, names: Names) -> dict[str, Any]:
         "columns": [
             {"key": c.key, "title": c.title, "kind": c.kind, "decimals": c.decimals, "detail": c.detail}
             for c in table.columns
-            if c.kind != "gain"  # the gains are parts of the cells
+            if c.kind != "gain" and not c.key.endswith("_gain_images")  # parts of the cells and of the images
         ],
         "rows": [_row(row, f"t{number}-r{place}", names) for place, row in enumerate(table.rows, 1)],
         "notes": list(table.notes),
@@ -91,6 +92,7 @@ def _row(row: Row, name: str, names: Names) -> dict[str, Any]:
         "rank": asdict(row.rank) if row.rank else None,
         "texts": dict(row.texts),
         "cells": {key: _cell(row, key) for key in row.cells},
+        "images": {key: asdict(interval) for key, interval in row.images.items()},
         "marks": list(row.marks),
         "records": [names.of(record) for record in row.records],
     }

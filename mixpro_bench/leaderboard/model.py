@@ -43,8 +43,9 @@ class Column:
         key: Name in files and in the row's cells.
         title: Head of the column for people.
         kind: 'text'; 'number', shown with its spread; 'best', the same of each run's best validation, which is never
-            ranked; 'cost', shown without spread; or 'gain', the difference to the baseline in the column of the same
-            key without ``_gain``.
+            ranked; 'cost', shown without spread; 'gain', the difference to the baseline in the column of the same key
+            without ``_gain``; or 'interval', over validation images, of the column of the same key without
+            ``_images``.
         decimals: Digits shown behind the point.
         detail: 0 is always shown; columns of the highest level are the first to go where there is little room.
     """
@@ -54,6 +55,21 @@ class Column:
     kind: str = "number"
     decimals: int = 1
     detail: int = 0
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Where 95 % of the draws of validation images put a number.
+
+    Attributes:
+        low: Lower end.
+        high: Upper end.
+        images: How many images there are.
+    """
+
+    low: float
+    high: float
+    images: int
 
 
 @dataclass(frozen=True)
@@ -71,6 +87,8 @@ class Row:
         size: Parameter and FLOP class, empty where nothing is known.
         gains: Paired difference to the baseline by column key; a key is absent where there is nothing to compare.
         rank: Place among the rows of the group, None where there is no rival or only one seed.
+        images: Intervals over validation images, by column key; with ``_gain`` behind it, of the difference to the
+            baseline.
         records: The Records behind the row.
     """
 
@@ -84,6 +102,7 @@ class Row:
     size: str = ""
     gains: dict[str, Gain] = field(default_factory=dict)
     rank: Rank | None = None
+    images: dict[str, Interval] = field(default_factory=dict)
     records: tuple[Record, ...] = field(default=(), repr=False)
 
     @property
@@ -138,6 +157,9 @@ def format_cell(row: Row, column: Column) -> str:
         return row.texts.get(column.key, "")
     if column.kind == "gain":
         return _format_gain(row, column)
+    if column.kind == "interval":
+        interval = row.images.get(column.key.removesuffix("_images"))
+        return f"[{interval.low:.{column.decimals}f}, {interval.high:.{column.decimals}f}]" if interval else ""
     cell = row.cells.get(column.key)
     if cell is None:
         return ""

@@ -50,6 +50,11 @@ def to_csv(tables: Sequence[Table]) -> str:
                     gain = row.gains.get(column.key.removesuffix("_gain"))
                     line |= {f"{column.key}{suffix}": getattr(gain, name, None) for suffix, name in GAIN_FIELDS.items()}
                     continue
+                if column.kind == "interval":
+                    interval = row.images.get(column.key.removesuffix("_images"))
+                    line[f"{column.key}_low"] = interval.low if interval else None
+                    line[f"{column.key}_high"] = interval.high if interval else None
+                    continue
                 cell = row.cells.get(column.key)
                 line[column.key] = cell.mean if cell else None
                 line[f"{column.key}_sd"] = cell.sd if cell else None

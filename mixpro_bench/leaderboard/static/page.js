@@ -36,6 +36,10 @@ function sortValue(row, column) {
   if (column.key === "n") return row.n;
   if (column.key === "method") return rowName(row).toLowerCase();
   if (column.kind === "text") return (row.texts[column.key] || "").toLowerCase() || null;
+  if (column.kind === "interval") {
+    const found = row.images[column.key.replace(/_images$/, "")];
+    return found ? found.low : null;
+  }
   const cell = row.cells[column.key];
   return cell ? cell.mean : null;
 }
@@ -43,6 +47,11 @@ function sortValue(row, column) {
 function compare(a, b) {
   if (a === null || b === null) return (a === null) - (b === null);
   return typeof a === "string" ? a.localeCompare(b) : a - b;
+}
+
+function intervalCell(row, column) {
+  const found = row.images[column.key.replace(/_images$/, "")];
+  return el("td", { class: "number" }, found ? `${found.low.toFixed(column.decimals)} to ${found.high.toFixed(column.decimals)}` : "");
 }
 
 function numberCell(row, column) {
@@ -78,7 +87,7 @@ function rowElement(row, table, columns) {
       const text = row.texts[column.key] || "";
       return el("td", { class: column.key === "backbone" ? "wide" : text.length > 24 ? "words" : null }, text);
     }
-    return numberCell(row, column);
+    return column.kind === "interval" ? intervalCell(row, column) : numberCell(row, column);
   });
   return el("tr", { id: row.id }, ...cells);
 }
@@ -217,13 +226,15 @@ function numbersOf(row, table) {
     const cell = row.cells[column.key];
     const digits = column.decimals + 1;
     const range = (low, high) => (known(low) ? `${low.toFixed(digits)} to ${high.toFixed(digits)}` : "not known");
+    const over = (interval) => (interval ? range(interval.low, interval.high) : "");
     const gain = known(cell.gain);
     return [column.title, String(cell.n), cell.mean.toFixed(digits), SPREAD.includes(column.kind) ? range(cell.low, cell.high) : "",
-      gain ? signed(cell.gain, digits) : "", gain ? range(cell.gain_low, cell.gain_high) : "",
+      over(row.images[column.key]), gain ? signed(cell.gain, digits) : "", gain ? range(cell.gain_low, cell.gain_high) : "",
+      over(row.images[`${column.key}_gain`]),
       gain ? show(cell.p, 4) : "", gain ? show(cell.detectable, digits) : ""];
   });
-  const head = ["", "seeds", "mean", "95 % interval", `difference to ${table.baseline}`, "95 % interval", "p, corrected",
-    "smallest detectable"];
+  const head = ["", "seeds", "mean", "95 % interval", "over images", `difference to ${table.baseline}`, "95 % interval",
+    "over images", "p, corrected", "smallest detectable"];
   // What is known of no column needs no place: a single seed has no intervals, a baseline no differences.
   const used = head.map((_, place) => lines.some((line) => !["", "not known"].includes(line[place])));
   return grid(head.filter((_, place) => used[place]), lines.map((line) => line.filter((_, place) => used[place])), "numbers");
