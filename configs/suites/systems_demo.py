@@ -20,6 +20,7 @@ backbones = [
     "Hire-MLP",
     "HorNet",
     "HorNet-GF",
+    "MixMIM",
     "MSG-Transformer",
     "OAMixer-ConvMixer",
     "OAMixer-DeiT",

@@ -43,6 +43,7 @@ OWN_DROP_PATH: Mapping[str, float] = {
     "hire_mlp_tiny": 0.0,
     "hornet_tiny": 0.2,
     "hornet_tiny_gf": 0.2,
+    "oamixer_convmixer_768_32": 0.0,
     "pos_mlp_t": 0.2,
 }
 

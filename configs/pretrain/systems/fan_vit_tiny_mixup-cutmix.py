@@ -3,7 +3,7 @@
 Command: bash tools/pretrain.sh configs/pretrain/systems/fan_vit_tiny_mixup-cutmix.py 8
 Cost: not run here. By arithmetic 3.4 EFLOP: 3 x 2 x 1.47 GMAC x 1,281,167 images x 300 epochs (a forward pass, a
     backward pass of twice that).
-Published: 79.2 % top-1, NVlabs/FAN README, by its authors' own recipe.
+Published: 79.2 % top-1 (224 px), NVlabs/FAN README; its authors' own recipe.
 """
 
 _base_ = "fan_vit_tiny_none.py"

@@ -3,7 +3,7 @@
 Command: bash tools/pretrain.sh configs/pretrain/systems/hornet_tiny_gf_mixup-cutmix.py 8
 Cost: not run here. By arithmetic 9 EFLOP: 3 x 2 x 3.89 GMAC x 1,281,167 images x 300 epochs (a forward pass, a backward
     pass of twice that).
-Published: 83 % top-1, raoyongming/HorNet README, by its authors' own recipe.
+Published: 83 % top-1 (224 px), raoyongming/HorNet README; its authors' own recipe.
 """
 
 _base_ = "hornet_tiny_gf_none.py"

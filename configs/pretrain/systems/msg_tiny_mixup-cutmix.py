@@ -3,7 +3,7 @@
 Command: bash tools/pretrain.sh configs/pretrain/systems/msg_tiny_mixup-cutmix.py 8
 Cost: not run here. By arithmetic 8.8 EFLOP: 3 x 2 x 3.82 GMAC x 1,281,167 images x 300 epochs (a forward pass, a
     backward pass of twice that).
-Published: 82.4 % top-1, hustvl/MSG-Transformer README, by its authors' own recipe.
+Published: 82.4 % top-1 (224 px), hustvl/MSG-Transformer README; its authors' own recipe.
 """
 
 _base_ = "msg_tiny_none.py"

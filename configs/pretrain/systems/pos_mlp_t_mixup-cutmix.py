@@ -3,7 +3,7 @@
 Command: bash tools/pretrain.sh configs/pretrain/systems/pos_mlp_t_mixup-cutmix.py 8
 Cost: not run here. By arithmetic 12 EFLOP: 3 x 2 x 5.06 GMAC x 1,281,167 images x 300 epochs (a forward pass, a
     backward pass of twice that).
-Published: 82.1 % top-1, Zhicaiwww/PosMLP README, by its authors' own recipe.
+Published: 82.1 % top-1 (224 px), Zhicaiwww/PosMLP README; its authors' own recipe.
 """
 
 _base_ = "pos_mlp_t_none.py"

@@ -3,7 +3,7 @@
 Command: bash tools/pretrain.sh configs/pretrain/systems/pvt_tiny_mixup-cutmix.py 8
 Cost: not run here. By arithmetic 4.5 EFLOP: 3 x 2 x 1.93 GMAC x 1,281,167 images x 300 epochs (a forward pass, a
     backward pass of twice that).
-Published: 75.1 % top-1, whai362/PVT README, by its authors' own recipe.
+Published: 75.1 % top-1 (224 px, 300 epochs), whai362/PVT README; its authors' own recipe.
 """
 
 _base_ = "pvt_tiny_none.py"

@@ -3,7 +3,7 @@
 Command: bash tools/pretrain.sh configs/pretrain/systems/regionvit_tiny_mixup-cutmix.py 8
 Cost: not run here. By arithmetic 5.6 EFLOP: 3 x 2 x 2.41 GMAC x 1,281,167 images x 300 epochs (a forward pass, a
     backward pass of twice that).
-Published: 80.4 % top-1, IBM/RegionViT README, by its authors' own recipe.
+Published: 80.4 % top-1 (224 px), IBM/RegionViT README; its authors' own recipe.
 """
 
 _base_ = "regionvit_tiny_none.py"

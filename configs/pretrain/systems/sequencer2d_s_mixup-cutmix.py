@@ -3,7 +3,7 @@
 Command: bash tools/pretrain.sh configs/pretrain/systems/sequencer2d_s_mixup-cutmix.py 8
 Cost: not run here. By arithmetic 19 EFLOP: 3 x 2 x 8.33 GMAC x 1,281,167 images x 300 epochs (a forward pass, a
     backward pass of twice that).
-Published: 82.3 % top-1, okojoalg/sequencer README, by its authors' own recipe.
+Published: 82.3 % top-1 (224 px), okojoalg/sequencer README; its authors' own recipe.
 """
 
 _base_ = "sequencer2d_s_none.py"

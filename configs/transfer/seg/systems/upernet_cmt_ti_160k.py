@@ -1,0 +1,22 @@
+"""UperNet on CMT-Ti for 224 px, ADE20K, 160,000 steps.
+
+Command: bash tools/transfer_seg.sh configs/transfer/seg/systems/upernet_cmt_ti_160k.py CHECKPOINT 8
+Cost: not run here.
+Published: none was seen for this backbone and protocol.
+"""
+
+_base_ = [
+    "../../../_base_/protocols/ade20k-upernet-160k.py",
+    "../../../_base_/backbones/cmt_ti.py",
+]
+
+bench = dict(backbone="cmt_ti")
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        dense=True,
+        init_cfg=dict(type="mixpro_bench.Handover", checkpoint=None),
+        **_base_.backbone,
+    ),
+    neck=dict(**_base_.pyramid),
+)

@@ -1,0 +1,22 @@
+"""UperNet on MixMIM-B's encoder, ADE20K, 160,000 steps.
+
+Command: bash tools/transfer_seg.sh configs/transfer/seg/systems/upernet_mixmim_base_160k.py CHECKPOINT 8
+Cost: not run here.
+Published: none was seen for this backbone and protocol.
+"""
+
+_base_ = [
+    "../../../_base_/protocols/ade20k-upernet-160k.py",
+    "../../../_base_/backbones/mixmim_base.py",
+]
+
+bench = dict(backbone="mixmim_base")
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        dense=True,
+        init_cfg=dict(type="mixpro_bench.Handover", checkpoint=None),
+        **_base_.backbone,
+    ),
+    neck=dict(**_base_.pyramid),
+)
