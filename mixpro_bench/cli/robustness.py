@@ -55,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
         from mixpro_bench.errors import UserError
 
         raise UserError(f"--part-options names {sorted(options)[0]!r}, which is not among the parts {', '.join(names)}")
+    work_dir = args.work_dir or Path(args.checkpoint).parent / "robustness"
     with join_processes(args.launcher):
         subject = load_subject(
             args.config,
@@ -65,12 +66,12 @@ def run(args: argparse.Namespace) -> int:
             workers=args.workers,
             limit=args.limit,
             seed=args.seed,
+            work_dir=work_dir,
         )
         if args.check:
             for part in parts:
                 part.check(subject)
             return 0
-        work_dir = args.work_dir or Path(args.checkpoint).parent / "robustness"
         with Reporter() as reporter:
             run_parts(subject, parts, work_dir, progress=reporter.progress, done=reporter.done)
     return 0

@@ -18,6 +18,9 @@ MODULES = {
     "shuffle": "shuffling",
     "calibration": "calibration",
     "adversarial": "adversarial",
+    "knn": "probes",
+    "linear": "probes",
+    "fewshot": "probes",
 }
 
 
@@ -62,11 +65,13 @@ class Part(ABC):
         name: As on the command line and in Records.
         version: A changed number means a new version: findings of different versions are never compared.
         needs_head: Whether the checkpoint has to bring its classifier along.
+        learns: Whether training pictures are looked at too.
     """
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
     needs_head: ClassVar[bool] = True
+    learns: ClassVar[bool] = False
 
     def options(self) -> dict[str, Any]:
         """Return the options by name; they tell findings apart that must not be compared."""
@@ -82,6 +87,8 @@ class Part(ABC):
         """
         if self.needs_head:
             subject.require_head(f"part {self.name}")
+        if self.learns:
+            subject.training()
 
     @abstractmethod
     def run(self, subject: Subject, advance: Advance) -> Finding:

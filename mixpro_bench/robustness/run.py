@@ -85,6 +85,7 @@ def question_of(subject: Subject, part: Part) -> dict[str, Any]:
         **json.loads(json.dumps(asked, default=str)),
         "seed": subject.seed,
         "data": subject.fingerprint,
+        **({"training_data": subject.training_fingerprint()} if part.learns else {}),
         "upstream": subject.upstream.sha256,
         "weights": subject.upstream.weights,
     }
@@ -99,6 +100,7 @@ def record_of(subject: Subject, part: Part, question: Mapping[str, Any], finding
     commit, dirty = code_version()
     passes = len(subject.indices)
     recipe = {key: question[key] for key in ("part", "version", "options", "images", "data", "seed")}
+    recipe["training_data"] = question.get("training_data")
     data = {
         "schema_version": SCHEMA_VERSION,
         "stage": part.name,

@@ -83,6 +83,8 @@ class Subject:
         limit: Measure on this many pictures only, evenly spread over the data set; None for all.
         seed: Of everything that is drawn.
         fingerprint: Of the data.
+        train: Settings of the training pictures, for parts that learn from them.
+        work_dir: Where parts may keep what they can use again.
     """
 
     def __init__(
@@ -97,6 +99,8 @@ class Subject:
         limit: int | None = None,
         seed: int = 0,
         fingerprint: str = "",
+        train: dict[str, Any] | None = None,
+        work_dir: Path | None = None,
     ) -> None:
         self.backbone = backbone.to(device).eval().requires_grad_(False)
         self.dataset = dataset
@@ -106,6 +110,9 @@ class Subject:
         self.workers = workers
         self.seed = seed
         self.fingerprint = fingerprint
+        self.train = train
+        self.work_dir = work_dir
+        self._training: ImageFolder | None = None
         size = len(dataset)
         count = size if limit is None else min(limit, size)
         if count < 1:
@@ -209,6 +216,40 @@ class Subject:
         one = self.dataset.transform(self.dataset.image(int(self.indices[0])))
         return one.numel() * 4 * len(self.indices) // _world() <= most
 
+    def training(self) -> ImageFolder:
+        """Return the training pictures under the validation transform, opened once.
+
+        Raises:
+            UserError: If the config names none, or they have other classes.
+        """
+        from mixpro_bench.robustness.features import training_pictures
+
+        if self._training is None:
+            if self.train is None:
+                raise UserError("the config names no training pictures of mixpro_bench.ImageFolder to learn from")
+            self._training = training_pictures(self.train, self.dataset)
+        return self._training
+
+    def training_fingerprint(self) -> str:
+        """Return the fingerprint of the training pictures."""
+        from mixpro_bench.datasets.fingerprint import fingerprint_config
+
+        return fingerprint_config({"train_dataloader": {"dataset": self.train}})
+
+    def on(self, dataset: ImageFolder) -> Subject:
+        """Return the same classifier on all pictures of another data set."""
+        return Subject(
+            self.backbone,
+            dataset,
+            self.device,
+            self.upstream,
+            batch_size=self.batch_size,
+            workers=self.workers,
+            seed=self.seed,
+            fingerprint=self.fingerprint,
+            work_dir=self.work_dir,
+        )
+
     def require_head(self, what: str) -> None:
         """Refuse what needs a classifier where there is none.
 
@@ -245,6 +286,7 @@ def load_subject(
     workers: int | None = None,
     limit: int | None = None,
     seed: int = 0,
+    work_dir: str | os.PathLike[str] | None = None,
 ) -> Subject:
     """Build the classifier and the validation pictures of a pretraining config, and load a checkpoint into it.
 
@@ -257,6 +299,7 @@ def load_subject(
         workers: Processes that read pictures; the config's by default.
         limit: Measure on this many pictures only.
         seed: Of everything that is drawn.
+        work_dir: Where parts may keep what they can use again.
 
     Raises:
         UserError: If config, data or checkpoint do not fit.
@@ -295,7 +338,16 @@ def load_subject(
         limit=limit,
         seed=seed,
         fingerprint=fingerprint_config({"val_dataloader": cfg.val_dataloader}),
+        train=_folder_settings((cfg.get("train_dataloader") or {}).get("dataset")),
+        work_dir=Path(work_dir) if work_dir is not None else None,
     )
+
+
+def _folder_settings(told: Any) -> dict[str, Any] | None:
+    from mixpro_bench.datasets.settings import inner_dataset
+
+    told = inner_dataset(told)
+    return dict(told) if told is not None and str(told.get("type", "")).rsplit(".", 1)[-1] == "ImageFolder" else None
 
 
 def load_classifier(backbone: Backbone, checkpoint: str | os.PathLike[str]) -> Upstream:
