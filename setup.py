@@ -69,7 +69,7 @@ setup(
         "mmcv-lite": [f"mmcv-lite{MMCV_RANGE}"],
         "headless": ["opencv-python-headless<5"],
         "mlflow": ["mlflow>=3.1"],
-        "robustness": ["foolbox>=3.3.4"],
+        "robustness": ["foolbox>=3.3.4", "imagecorruptions-imaug>=1.1.5"],
         "tensorboard": ["tensorboard>=2.17"],
         "wandb": ["wandb>=0.19"],
         "tests": TESTS,
