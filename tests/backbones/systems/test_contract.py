@@ -41,7 +41,7 @@ def images(batch: int = 2, size: tuple[int, int] = (64, 64)) -> Tensor:
 
 
 def labelled(out: Output) -> Output:
-    """Fill in the importance of systems whose importance depends on labels, for the class that most speaks for."""
+    """Fill in the importance of systems whose importance depends on labels, for the likeliest class."""
     return out.for_labels(out.logits.argmax(dim=1))
 
 
