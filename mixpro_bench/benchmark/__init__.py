@@ -1,1 +1,1 @@
-"""What mixing costs: steps and image operations, timed next to one another in one process."""
+"""What mixing costs, timed next to one another in one process; and whether runs that are killed resume."""

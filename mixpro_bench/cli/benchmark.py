@@ -1,4 +1,4 @@
-"""``mixpro-bench benchmark step|mixing|systems``: what mixing costs, and what the systems cost."""
+"""``mixpro-bench benchmark step|mixing|systems|resume``: what mixing and systems cost; do killed runs resume."""
 
 from __future__ import annotations
 
@@ -50,6 +50,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     systems.add_argument("--store", action="store_true", help="keep the result in the package, for docs/systems.md")
     systems.add_argument("--json", action="store_true", help="print JSON")
+    resume = kinds.add_parser(
+        "resume",
+        help="kill short runs at random, start them again, and compare them by bits with runs that were left alone",
+    )
+    resume.add_argument("--kills", type=int, default=20, metavar="N", help="kills in all (default: 20)")
+    resume.add_argument("--stages", default="pretrain,det,seg", metavar="NAMES", help="stages, separated by commas")
+    resume.add_argument("--seed", type=int, default=0, help="seed of the moments (default: 0)")
+    resume.add_argument("--keep", metavar="DIR", help="keep data, runs and logs in this new folder")
+    resume.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -64,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.kind == "systems":
         return _systems(args)
+    if args.kind == "resume":
+        return _resume(args)
     if args.batch_size < 2 or args.batch_size % 2:
         raise UserError(f"--batch-size {args.batch_size}: images are mixed two by two, so give an even number")
     if args.steps is not None and args.steps < 1:
@@ -118,6 +129,43 @@ def _systems(args: argparse.Namespace) -> int:
         print(", ".join(f"{key} {value}" for key, value in result["setting"].items() if value is not None))
         print(tabulate(rows, headers="keys", tablefmt="simple"))
     return int(any("failed" in found for found in result["systems"].values()))
+
+
+def _resume(args: argparse.Namespace) -> int:
+    import tempfile
+    from pathlib import Path
+
+    from rich.console import Console
+    from rich.progress import Progress
+    from tabulate import tabulate
+
+    from mixpro_bench.benchmark.resume import STAGES, benchmark_resume, holds, summary
+    from mixpro_bench.errors import UserError
+
+    stages = args.stages.split(",")
+    if unknown := [name for name in stages if name not in STAGES]:
+        raise UserError(f"--stages {args.stages}: {unknown[0]!r} is none of {', '.join(STAGES)}")
+    if args.kills < len(stages):
+        raise UserError(f"--kills {args.kills}: give at least one for each of the {len(stages)} stages")
+    if args.keep and Path(args.keep).exists():
+        raise UserError(f"--keep {args.keep} exists: name a new folder")
+    kills = {name: len(range(number, args.kills, len(stages))) for number, name in enumerate(stages)}
+    with (
+        tempfile.TemporaryDirectory(prefix="mixpro-resume-", ignore_cleanup_errors=True) as temporary,
+        Progress(console=Console(stderr=True), transient=True) as progress,
+    ):
+        bar = progress.add_task("", total=args.kills)
+        result = benchmark_resume(
+            kills,
+            Path(args.keep or temporary).absolute(),
+            seed=args.seed,
+            tell=lambda what, done: progress.update(bar, description=what, completed=done),
+        )
+    if args.json:
+        print(json.dumps(result, indent=2))
+    else:
+        print(tabulate([summary(row) for row in result["rows"]], headers="keys", tablefmt="simple"))
+    return int(not all(holds(row) for row in result["rows"]))
 
 
 def table(result: dict[str, Any]) -> str:
