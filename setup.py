@@ -21,6 +21,7 @@ TESTS = [
     "pytest-xdist>=3.5",
     "ruff>=0.5",
     "tensorboard>=2.17",
+    "torchmetrics>=1.4",
 ]
 
 setup(
