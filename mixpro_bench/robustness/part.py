@@ -17,6 +17,7 @@ MODULES = {
     "occlusion": "occlusion",
     "shuffle": "shuffling",
     "calibration": "calibration",
+    "corruptions": "corruptions",
     "adversarial": "adversarial",
     "knn": "probes",
     "linear": "probes",
