@@ -18,6 +18,7 @@ MODULES = {
     "shuffle": "shuffling",
     "calibration": "calibration",
     "corruptions": "corruptions",
+    "external": "external",
     "adversarial": "adversarial",
     "knn": "probes",
     "linear": "probes",

@@ -54,7 +54,9 @@ class Reporter:
             table.add_row(name, f"{value:.4g}")
         if len(metrics) > MOST:
             table.add_row(f"and {len(metrics) - MOST} more", "")
-        self.console.print(table)
+        if metrics:
+            self.console.print(table)
         for note in (outcome.record.model_extra or {}).get("notes", ()):
-            self.console.print(f"note: {note}")
-        self.console.print(f"Record: {outcome.path}", soft_wrap=True)
+            self.console.print(f"{'note' if metrics else outcome.name}: {note}")
+        if metrics:
+            self.console.print(f"Record: {outcome.path}", soft_wrap=True)

@@ -70,7 +70,7 @@ def run_parts(
             started = time.perf_counter()
             finding = part.run(subject, progress(part.name) if progress else lambda done, total: None)
             record = record_of(subject, part, question, finding, time.perf_counter() - started)
-            if _main():
+            if _main() and finding.metrics:  # a part that had nothing to measure is asked again
                 write_record(record, path)
         outcomes.append(Outcome(part.name, record, path, fresh))
         if done is not None:
