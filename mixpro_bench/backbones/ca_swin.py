@@ -61,7 +61,7 @@ class CASwin(Native):
     gives_share = True
     smallest = 4
 
-    def build(
+    def build(  # type: ignore[override]
         self,
         *,
         drop_path_rate: float,

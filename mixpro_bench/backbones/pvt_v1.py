@@ -141,7 +141,7 @@ class PVT(Native):
     gives_share = True
     smallest = 4
 
-    def build(
+    def build(  # type: ignore[override]
         self,
         *,
         drop_path_rate: float,
