@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
+from string import ascii_lowercase
 
 from mixpro_bench.files import write_text_atomic
 from mixpro_bench.leaderboard.model import Column, Row, Table, format_cell
@@ -51,21 +52,27 @@ def write_latex(tables: Sequence[Table], path: str | os.PathLike[str]) -> Path:
 
 def _table(table: Table, number: int) -> str:
     columns = [column for column in table.columns if column.detail <= DETAIL and column.key not in LEFT_OUT]
-    marks = _places(table.rows, columns) if table.ranked else {}
+    places = _places(table.rows, columns) if table.ranked else {}
+    # Of published numbers each is marked as such; the table says so once.
+    letters = _letters(table.rows) if table.ranked else {}
     lines = []
     for _, group in groupby(enumerate(table.rows), key=lambda item: item[1].group):
         lines += ["    \\midrule"]
         for place, row in group:
-            cells = [_cell(row, column, marks.get((place, column.key))) for column in columns]
+            cells = [_cell(row, column, places.get((place, column.key))) for column in columns]
+            if raised := ",".join(letters[mark] for mark in row.marks if mark in letters):
+                at = next(number for number, column in enumerate(columns) if column.key == "method")
+                cells[at] += rf"\textsuperscript{{{raised}}}"
             # A bracket at the start of a line would be an argument of the line break before it.
             lines.append("    " + "{}" * cells[0].startswith("[") + " & ".join(cells) + r" \\")
     align = "".join("l" if column.kind == "text" else "r" for column in columns)
-    caption = " ".join(f"{note[0].upper()}{note[1:]}." for note in (str(table.title), *table.notes) if note)
+    signs = [f"({letter}) {mark}" for mark, letter in letters.items()]
+    below = " ".join(f"{note[0].upper()}{note[1:]}." for note in (*table.notes, ", ".join(signs)) if note)
     return "\n".join(
         [
             r"\begin{table}",
             r"  \centering",
-            f"  \\caption{{{_escape(caption)}}}",
+            f"  \\caption{{{_escape(table.title)}}}",
             f"  \\label{{tab:leaderboard-{number}}}",
             f"  \\begin{{tabular}}{{{align}}}",
             r"    \toprule",
@@ -73,9 +80,16 @@ def _table(table: Table, number: int) -> str:
             *lines,
             r"    \bottomrule",
             r"  \end{tabular}",
+            rf"  \par\smallskip\parbox{{\linewidth}}{{\footnotesize {_escape(below)}}}",
             r"\end{table}",
         ]
     )
+
+
+def _letters(rows: Sequence[Row]) -> dict[str, str]:
+    """Return a letter, or a number where there are too many, for each mark of the rows."""
+    marks = list(dict.fromkeys(mark for row in rows for mark in row.marks))
+    return {mark: ascii_lowercase[k] if k < len(ascii_lowercase) else str(k + 1) for k, mark in enumerate(marks)}
 
 
 def _places(rows: Sequence[Row], columns: Sequence[Column]) -> dict[tuple[int, str], str]:

@@ -59,7 +59,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Interval:
-    """Where 95 % of the draws of validation images put a number.
+    """A 95 % interval of a number from draws of the validation images.
 
     Attributes:
         low: Lower end.

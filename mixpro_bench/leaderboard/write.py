@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
-from rich.measure import Measurement
 from rich.table import Table as RichTable
 
 from mixpro_bench.files import write_text_atomic
@@ -75,17 +75,17 @@ def print_tables(tables: Sequence[Table], console: Console | None = None) -> Non
     console = console or Console()
     for table in tables:
         columns = list(table.columns)
-        dropped: list[str] = []
-        while (width := _width(shown := _rich(table, columns), console)) > console.width:
-            # Of the most detailed columns the last one goes first.
-            least = max(columns, key=lambda column: (column.detail, columns.index(column)))
-            if least.detail == 0:
-                break
-            columns.remove(least)
-            dropped.insert(0, least.title)
+        width = {column.key: _width(table, column) for column in columns}
+        needed = sum(width.values()) + 1
+        # The most detailed columns go first, of those the last.
+        order = sorted(columns, key=lambda column: (column.detail, columns.index(column)))
+        while needed > console.width and order[-1].detail > 0:
+            needed -= width[order.pop().key]
+        dropped = [column.title for column in columns if column not in order]
+        shown = _rich(table, [column for column in columns if column in order])
         if dropped:
             shown.caption = f"{shown.caption or ''}\nno room here for: {escape(', '.join(dropped))}".strip()
-        if width > console.width:
+        if needed > console.width:
             # Better a cell over two lines than a number cut short.
             for column in shown.columns:
                 column.no_wrap = False
@@ -102,8 +102,10 @@ def write_csv(tables: Sequence[Table], path: str | os.PathLike[str]) -> Path:
     return write_text_atomic(path, to_csv(tables))
 
 
-def _width(shown: RichTable, console: Console) -> int:
-    return Measurement.get(console, console.options.update(max_width=10_000), shown).maximum
+def _width(table: Table, column: Column) -> int:
+    """Return how wide a column is in the terminal, its margins and one border with it."""
+    texts = [column.title, *(format_cell(row, column) for row in table.rows)]
+    return 3 + max(cell_len(line) for text in texts for line in (text.splitlines() or [""]))
 
 
 def _rich(table: Table, columns: Sequence[Column]) -> RichTable:

@@ -41,6 +41,19 @@ def test_backbones_are_apart(make):
     assert text.count(r"\textbf{82.0}") == 2
 
 
+def test_what_a_reader_must_know_is_marked(make):
+    records = [make(method="a"), make(method="b", metrics={"top1": 80.0}), make(method="c", metrics={"top1": 70.0})]
+    records[1].provenance.dirty = True
+    records[2].provenance.dirty = True
+    records[2].data_check = "failed"
+    text = to_latex(build_tables(records))
+    assert r"& a & 1" in text
+    assert r"& b\textsuperscript{a} & 1" in text
+    assert r"& c\textsuperscript{a,b} & 1" in text
+    assert "(a) dirty, (b) data check failed." in text
+    assert "Dirty: the code had changes" in text
+
+
 @pytest.mark.parametrize("name", ["a_b", "50%", "x & y", r"\input{/etc/passwd}", "a{", "^~#$", "<b>|"])
 def test_names_cannot_break_it(make, name):
     text = to_latex(build_tables([make(method=name), make(method="z")]))

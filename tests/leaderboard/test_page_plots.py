@@ -201,3 +201,31 @@ def test_a_thousand_columns(browser, make, tmp_path):
     browser.js("document.querySelector('.rows tbody button').click()")
     assert "coco/metric 999" in browser.js("document.getElementById('detail').textContent")
     assert browser.errors == []
+
+
+def test_markup_in_any_field_stays_text(browser, chain, tmp_path):
+    nasty = []
+    for record in chain("none"):
+        record.backbone = record.protocol.name = record.method.preset = NASTY
+        record.recipe_hash = NASTY[:6]
+        record.provenance.device = record.provenance.commit = NASTY
+        record.provenance.packages = {NASTY: NASTY}
+        record.metrics[NASTY] = 1.0
+        record.series = {name: course(1.0, 2.0) for name in ("loss", NASTY)}
+        record.deviations = [NASTY]
+        record.not_finite = [NASTY]
+        record.model_extra[NASTY] = {NASTY: [NASTY]}
+        nasty.append(record)
+    path = write_html(build_tables(nasty), nasty, tmp_path)
+    browser.open(path)
+    browser.js("document.getElementById('all').click()")
+    browser.until("document.querySelectorAll('figure').length > 0")
+    for place in range(browser.js("document.querySelectorAll('.rows tbody button').length")):
+        browser.js(f"document.querySelectorAll('.rows tbody button')[{place}].click()")
+        browser.js("for (const node of document.querySelectorAll('#detail details')) node.open = true")
+        assert NASTY in browser.js("document.getElementById('detail').textContent")
+        browser.js("document.getElementById('close').click()")
+    assert browser.js("document.images.length") == 0
+    assert browser.js("document.scripts.length") == 2
+    assert {url for url in browser.requests if not url.startswith("data:")} == {path.resolve().as_uri()}
+    assert browser.errors == []

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import subprocess
+import sys
 
 import pytest
 from rich.console import Console
@@ -202,12 +205,51 @@ def test_command(chain, tmp_path, capsys):
 
 
 def test_command_needs_no_torch(make, tmp_path):
-    import subprocess
-    import sys
-
     write_record(make(), tmp_path / "record.json")
     code = (
         "import sys; from mixpro_bench.cli.main import main; assert main(['leaderboard', sys.argv[1]]) == 0; "
         "assert not {'torch', 'mmengine'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_a_thousand_columns_reach_every_output(make, tmp_path, capsys):
+    metrics = {f"metric {k}": float(k) for k in range(1000)}
+    write_record(make(metrics={**metrics, "top1": 90.0}), tmp_path / "runs/record.json")
+    for k in range(500):
+        # A task that nobody knows brings columns of cost of its own.
+        record = make("det", provenance={"data_fingerprint": f"data-{k}"})
+        record.stage = f"task {k}"
+        write_record(record, tmp_path / f"runs/{k}/record.json")
+    files = {end: tmp_path / f"out.{end}" for end in ("md", "csv", "tex", "json")}
+    command = ["leaderboard", str(tmp_path / "runs"), "--markdown", str(files["md"]), "--csv", str(files["csv"])]
+    assert main([*command, "--latex", str(files["tex"]), "--json", str(files["json"])]) == 0
+    assert "no room here for: " in capsys.readouterr().out
+    (line,) = csv.DictReader(io.StringIO(files["csv"].read_text()))
+    assert sum(key.endswith("_minutes") for key in line) == 501
+    assert files["md"].read_text().count(" task 499 min ") == 1
+    assert len(json.loads(files["json"].read_text())["tables"][0]["columns"]) > 1000
+
+
+def test_what_was_written_before_stays_when_nothing_can_be_read(tmp_path, capsys):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/record.json").write_text('{"schema_version": 1, "sta')
+    before = tmp_path / "table.md"
+    before.write_text("of yesterday")
+    assert main(["leaderboard", str(tmp_path / "runs"), "--markdown", str(before)]) == 2
+    assert "none of the 1 Records" in capsys.readouterr().err
+    assert before.read_text() == "of yesterday"
+
+
+def test_two_that_write_the_same_outputs_both_succeed(make, tmp_path):
+    write_record(make(), tmp_path / "runs/record.json")
+    files = [str(tmp_path / name) for name in ("t.md", "t.csv", "t.tex", "t.json", "page")]
+    names = ("--markdown", "--csv", "--latex", "--json", "--html")
+    options = [word for pair in zip(names, files, strict=True) for word in pair]
+    command = [sys.executable, "-m", "mixpro_bench", "leaderboard", str(tmp_path / "runs"), *options]
+    both = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [one.wait(120) for one in both] == [0, 0]
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [
+        "index.html", "record.json", "t.csv", "t.json", "t.md", "t.tex"
+    ]  # fmt: skip
+    json.loads((tmp_path / "t.json").read_text())
