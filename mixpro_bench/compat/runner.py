@@ -88,10 +88,11 @@ class Runner(EngineRunner):
         """
         init_without_gpu(self._launcher, env_cfg.get("dist_cfg", {}))
         super().setup_env(env_cfg)
+        text = self.config_text  # as it is before anything can change the config
         if self.cfg.get("resume") and not self.cfg.get("resume_changed_config"):
             checkpoint = self.cfg.get("load_from") or latest_checkpoint(self.work_dir)
             if checkpoint is not None:
-                refuse_changed_config(self.config_text, Path(checkpoint), self.world_size)
+                refuse_changed_config(text, Path(checkpoint), self.world_size)
 
     def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
         """Wrap the model for several processes, on whatever device it is."""
