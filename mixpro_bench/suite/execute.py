@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mixpro_bench.errors import UserError
 from mixpro_bench.suite.outcome import Outcome, upstream_of
@@ -33,6 +34,10 @@ class LocalExecutor:
     def __post_init__(self) -> None:
         if self.jobs < 1:
             raise UserError(f"--jobs must be 1 or more, not {self.jobs}")
+
+    def where(self, root: Path) -> dict[str, Any]:
+        """Return nothing: runs on this machine are found by the files they write."""
+        return {}
 
     def execute(self, runs: Sequence[Run], root: Path, display: Display) -> list[Outcome]:
         """Do all runs; see `Executor.execute`."""

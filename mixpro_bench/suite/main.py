@@ -42,14 +42,14 @@ def run_suite(plan: Plan, root: str | Path, *, executor: Executor | None = None,
     """
     root, executor, console = Path(root).absolute(), executor or LocalExecutor(plan.jobs), console or Console()
     with _locked(root), _interruptible(), Display(plan.runs, plan.jobs, console) as display:
-        write_plan(plan, root)
+        write_plan(plan, root, executor.where(root))
         outcomes = executor.execute(plan.runs, root, display)
-    show_leaderboard(root, console)
+    show_leaderboard(root, console, plan.baseline)
     return report(outcomes, console)
 
 
 def dry_run(plan: Plan, console: Console | None = None) -> int:
-    """Say for each run what would be done, and which data are missing."""
+    """Say for each run what would be done, which data are missing, and which were not checked."""
     console = console or Console()
     records = {run.name: run.record() for run in plan.runs}
     done: set[str] = set()
@@ -66,11 +66,19 @@ def dry_run(plan: Plan, console: Console | None = None) -> int:
     console.print(f"{len(plan.runs)} runs, {len(done)} of them done", highlight=False)
     for sentence in plan.missing:
         console.print(escape(f"missing: {sentence}"), highlight=False, soft_wrap=True)
+    for sentence in plan.unchecked:
+        console.print(escape(f"unchecked: {sentence}"), highlight=False, soft_wrap=True)
     return 0
 
 
-def show_leaderboard(root: Path, console: Console) -> None:
-    """Print the leaderboard of all Records below ``root`` and write it beside them."""
+def show_leaderboard(root: Path, console: Console, baseline: str | None = None) -> None:
+    """Print the leaderboard of all Records below ``root`` and write it beside them.
+
+    Args:
+        root: Work dir of the suite.
+        console: Where to.
+        baseline: Method that gains are measured against; without a Record of it no gains are shown.
+    """
     try:
         index = load_index(root)
     except UserError as error:
@@ -78,7 +86,12 @@ def show_leaderboard(root: Path, console: Console) -> None:
         return
     for _, reason in index.bad:
         console.print(escape(f"left out: {reason}"), highlight=False, soft_wrap=True)
-    tables = build_tables(record for _, record in index.records)
+    records = [record for _, record in index.records]
+    try:
+        tables = build_tables(records, baseline=baseline)
+    except UserError as error:  # its run failed, or two rows go by its name
+        console.print(escape(f"no gains: {error}"), highlight=False, soft_wrap=True)
+        tables = build_tables(records)
     print_tables(tables, console)
     for path in (write_markdown(tables, root / "leaderboard.md"), write_csv(tables, root / "leaderboard.csv")):
         console.print(escape(f"written: {path}"), highlight=False, soft_wrap=True)

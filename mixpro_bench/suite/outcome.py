@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from mixpro_bench.leaderboard.record import Record
 from mixpro_bench.suite.progress import Display
@@ -51,6 +51,10 @@ class Executor(Protocol):
         Returns:
             An outcome for each run, in the order of ``runs``.
         """
+        ...
+
+    def where(self, root: Path) -> dict[str, Any]:
+        """Return what others need to know to find the runs, as primitives; it stands in the plan in the work dir."""
         ...
 
 

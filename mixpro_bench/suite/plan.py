@@ -6,14 +6,14 @@ import ast
 import difflib
 import pprint
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixpro_bench.errors import UserError
 from mixpro_bench.suite.backbones import PLACE, backbones_of, check_backbones, slug, with_tiny
-from mixpro_bench.suite.data import apply_data, prepare_data
+from mixpro_bench.suite.data import DIGITS, apply_data, prepare_data
 from mixpro_bench.suite.run import Run, run_name
 
 if TYPE_CHECKING:
@@ -29,19 +29,36 @@ KEYS: dict[str, Any] = {
     "tasks": Mapping,
     "jobs": int,
     "data": (str, Mapping, type(None)),
+    "baseline": (str, type(None)),
+    "slurm": Mapping,
 }
 REQUIRED = ("methods", "pretrain", "tasks")
 SCRATCH = "scratch"
+# What gains are measured against unless the suite says something else.
+BASELINE = "none"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The runs of a suite, a pretraining before the transfers that need it, and what data they lack."""
+    """A suite with all its configs read.
+
+    Attributes:
+        name: What it is called.
+        runs: A pretraining before the transfers that need it.
+        jobs: Runs at once on one machine.
+        missing: A sentence for each part of the data that is not there.
+        unchecked: A sentence for each set of data that has passed no check, with the command; of a dry run only.
+        baseline: Method that gains are measured against, if any.
+        slurm: What the suite asks of SLURM; see `mixpro_bench.suite.slurm_options`.
+    """
 
     name: str
     runs: tuple[Run, ...]
     jobs: int
     missing: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
+    baseline: str | None = None
+    slurm: Mapping[str, Any] = field(default_factory=dict)
 
 
 def build_plan(path: str | Path, root: str | Path, only: Sequence[str] = (), *, dry: bool = False) -> Plan:
@@ -80,7 +97,15 @@ def build_plan(path: str | Path, root: str | Path, only: Sequence[str] = (), *, 
     # Pretrainings first, seed by seed, so that the first rows of the table are complete early.
     runs.sort(key=lambda run: (run.task != "pretrain", seeds.index(run.seed)))
     name, jobs = str(suite.get("name", path.stem)), int(suite.get("jobs", 1))
-    return Plan(name, tuple(_chosen(runs, only)), jobs, tuple(dict.fromkeys(data.missing)))
+    return Plan(
+        name,
+        tuple(_chosen(runs, only)),
+        jobs,
+        missing=tuple(dict.fromkeys(data.missing)),
+        unchecked=tuple(dict.fromkeys(data.unchecked)),
+        baseline=suite.get("baseline", BASELINE if BASELINE in suite["methods"] else None),
+        slurm=suite.get("slurm", {}),
+    )
 
 
 def read_suite(path: Path) -> Config:
@@ -114,6 +139,9 @@ def read_suite(path: Path) -> Config:
             raise UserError(f"suite config {path}: {key} names something twice: {suite[key]!r}")
     if SCRATCH in suite["methods"]:
         raise UserError(f"suite config {path}: {SCRATCH!r} is no method of pretraining; say scratch=True instead")
+    rows = [*suite["methods"], *[SCRATCH] * bool(suite.get("scratch"))]
+    if suite.get("baseline") is not None and suite["baseline"] not in rows:
+        raise UserError(f"suite config {path}: baseline is {suite['baseline']!r}, which is none of {', '.join(rows)}")
     check_backbones(suite, f"suite config {path}")
     if suite.get("jobs", 1) < 1:
         raise UserError(f"suite config {path}: jobs must be 1 or more, not {suite['jobs']}")
@@ -126,11 +154,13 @@ class _Data:
     def __init__(self, dry: bool) -> None:
         self.dry = dry
         self.missing: list[str] = []
+        self.unchecked: list[str] = []
         self._known: dict[str, str] = {}
 
     def apply(self, cfg: Config, task: str, setting: Any, source: Path, cache_dir: Path) -> tuple[Config, str | None]:
         """Return the config with the suite's data in it, and their fingerprint; None if they are missing."""
         from mixpro_bench.config import canonical_json
+        from mixpro_bench.datasets.check.command import open_check
         from mixpro_bench.datasets.fingerprint import LOADERS, fingerprint_config, missing_data
 
         try:
@@ -140,6 +170,8 @@ class _Data:
                 raise
             self.missing.append(str(error))
             return cfg, None
+        if self.dry and setting != DIGITS and (sentence := open_check(cfg, task)):
+            self.unchecked.append(sentence)
         if self.dry and (found := list(missing_data(cfg))):
             self.missing += [f"{task}: {sentence}" for sentence in found]
             return cfg, None
@@ -191,13 +223,35 @@ def _maker(
             f"suite config {path}: {entry['config']} has bench.task {told!r} and cannot be used as {task!r}"
         )
     cfg, seen = data.apply(cfg, task, suite.get("data"), path, root / "_data")
-    facts = {"config": config_hash(cfg), "data": seen}
+    facts: dict[str, Any] = {"config": config_hash(cfg), "data": seen}
+    batch, own = batch_of(cfg, entry.get("options") or {})
+    if batch != own:
+        facts["global_batch"] = batch
     text = config_text(cfg)
 
     def make(method: str, seed: int, needs: str | None = None) -> Run:
-        return Run(task, method, seed, root / run_name(task, method, seed), facts, needs, text)
+        work_dir = root / run_name(task, method, seed)
+        return Run(task, method, seed, work_dir, facts, needs, text, global_batch=batch)
 
     return make
+
+
+def batch_of(cfg: Config, options: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """Return the images per optimizer step of a run, and those that its config means for one process.
+
+    They do not depend on where a run is done: they are those of its protocol, unless the suite gives another batch
+    size or the protocol is unknown. Then they are those of one process.
+    """
+    from mixpro_bench.protocols import PROTOCOLS, global_batch, value_at
+
+    plain = cfg.to_dict()
+    if value_at(plain, "train_dataloader.batch_size") is None:
+        return None, None
+    own = global_batch(plain, world_size=1)
+    bench = plain.get("bench", {})
+    protocol = PROTOCOLS.get((bench.get("protocol"), bench.get("version")))
+    told = "train_dataloader.batch_size" in options or "batch_size" in options.get("train_dataloader", {})
+    return (own if protocol is None or told else protocol.batch), own
 
 
 def config_text(cfg: Config) -> str:

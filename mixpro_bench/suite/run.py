@@ -31,6 +31,7 @@ class Run:
         needs: Name of the pretraining whose checkpoint it starts from, if any.
         config_text: The resolved config as Python text; written to ``config.py`` in the work dir.
         command: Complete command instead of ``mixpro_bench``'s own; ``{checkpoint}`` stands for the upstream one.
+        global_batch: Images per optimizer step, dealt out to however many processes do the run.
     """
 
     task: str
@@ -41,6 +42,7 @@ class Run:
     needs: str | None = None
     config_text: str = ""
     command: Sequence[str] | None = None
+    global_batch: int | None = None
 
     @property
     def name(self) -> str:
@@ -71,6 +73,8 @@ class Run:
         if self.task != "pretrain":
             words.append(checkpoint if checkpoint is not None else "--from-scratch")
         words += ["--work-dir", str(self.work_dir), "--seed", str(self.seed)]
+        if self.global_batch is not None:
+            words += ["--global-batch", str(self.global_batch)]
         return words + ["--resume"] * resume
 
     def facts_with(self, upstream: Record | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What there is in a work dir: done, running, failed or waiting, read from the files of the runs alone."""
+"""What there is in a work dir: done, running, failed or waiting, read from the files of the runs and SLURM's queue."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from mixpro_bench.leaderboard.record import RECORD_NAME, Record, read_record
 from mixpro_bench.suite.plan import Plan
 from mixpro_bench.suite.process import last_line
 from mixpro_bench.suite.progress import PROGRESS_NAME, clock
+from mixpro_bench.suite.queue import Job, jobs_of
 from mixpro_bench.suite.run import FACTS_NAME
 
 PLAN_NAME = "suite.json"
@@ -70,14 +71,21 @@ class RunStatus:
     resumable: bool = False
 
 
-def write_plan(plan: Plan, root: Path) -> Path:
-    """Write what a suite is going to do into its work dir, so that its status can be read by others."""
+def write_plan(plan: Plan, root: Path, where: Mapping[str, Any] | None = None) -> Path:
+    """Write what a suite is going to do into its work dir, so that its status can be read by others.
+
+    Args:
+        plan: The runs.
+        root: Work dir of the suite.
+        where: What the executor says of itself; see `Executor.where`.
+    """
     content = {
         "name": plan.name,
         "pid": os.getpid(),
         "host": socket.gethostname(),
         "updated": time.time(),
         "runs": [{"name": run.name, "needs": run.needs} for run in plan.runs],
+        **(where or {}),
     }
     return write_text_atomic(root / PLAN_NAME, json.dumps(content, indent=1) + "\n")
 
@@ -96,6 +104,7 @@ def read_status(root: str | os.PathLike[str]) -> list[RunStatus]:
         raise UserError(f"{root} is no folder: give the work dir of a suite or of a run")
     plan = _read_json(root / PLAN_NAME)
     suite_lives = is_alive(plan)
+    jobs = jobs_of(plan)
     needs = {run["name"]: run.get("needs") for run in plan.get("runs", ())}
     found = {_name(folder, root): folder for folder in _run_folders(root)}
     if not found and not needs:
@@ -110,6 +119,8 @@ def read_status(root: str | os.PathLike[str]) -> list[RunStatus]:
             waits = f"{upstream.name} {upstream.state}" if upstream and upstream.state != "done" else ""
             idle = "" if suite_lives else "the suite is not running"
             statuses[name] = RunStatus(name, "waiting", detail=", ".join(filter(None, (waits, idle))))
+        if jobs is not None and name in needs:
+            statuses[name] = _as_job(statuses[name], jobs.get(name))
     return list(statuses.values())
 
 
@@ -134,12 +145,25 @@ def is_alive(told: dict[str, Any]) -> bool:
     return not zombie and (started is None or started <= updated + 2)
 
 
+def _as_job(status: RunStatus, job: Job | None) -> RunStatus:
+    """Put what the queue says of a run beside what its files say."""
+    if job is None:
+        if status.state == "running":  # heard of a while ago on another machine
+            return replace(status, state="failed", eta_s=None, detail="its job has left the queue")
+        return status
+    if job.state == "PENDING":
+        return replace(status, state="waiting", eta_s=None, detail=f"in the queue as {job}", resumable=False)
+    if status.state != "running":
+        return RunStatus(status.name, "running", stage="start", detail=str(job))
+    return replace(status, detail=", ".join(filter(None, (str(job), status.detail))))
+
+
 def to_json(root: str | os.PathLike[str], statuses: list[RunStatus]) -> dict[str, Any]:
     """Return the statuses as primitives, with counts."""
     plan = _read_json(Path(root) / PLAN_NAME)
     return {
         "work_dir": str(Path(root).absolute()),
-        "suite": {"name": plan.get("name"), "running": is_alive(plan)} if plan else None,
+        "suite": {"name": plan.get("name"), "running": is_alive(plan) or bool(jobs_of(plan))} if plan else None,
         "counts": {state: sum(status.state == state for status in statuses) for state in STATES},
         "runs": [asdict(status) for status in statuses],
     }

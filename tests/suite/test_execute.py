@@ -160,6 +160,30 @@ run_suite(Plan("toy", (Run("pretrain", "mixpro", 0, work_dir, command=command),)
 """
 
 
+def test_gains_stand_in_the_leaderboard(tmp_path):
+    runs = [toy(tmp_path, "pretrain", "mixpro"), toy(tmp_path, "pretrain", "cutmix")]
+    out = io.StringIO()
+    run_suite(Plan("toy", runs, 2, baseline="cutmix"), tmp_path, console=Console(file=out, width=200))
+    assert "mean difference to cutmix" in (tmp_path / "leaderboard.md").read_text()
+    run_suite(Plan("toy", runs, 2, baseline="none"), tmp_path, console=Console(file=out, width=200))
+    assert "no gains: no row is called 'none'" in out.getvalue()
+    assert "cutmix" in (tmp_path / "leaderboard.md").read_text()
+
+
+def test_a_stopped_run_is_told_to_resume(tmp_path):
+    told = []
+
+    class Recorded(Run):
+        def command_line(self, checkpoint, *, resume):
+            told.append(resume)
+            return super().command_line(checkpoint, resume=resume)
+
+    plain = toy(tmp_path, "pretrain", "mixpro", "--fail-once")
+    run = Recorded("pretrain", "mixpro", 0, plain.work_dir, plain.facts, command=plain.command)
+    assert [perform(tmp_path, run)[0] for _ in range(3)] == [1, 0, 0]
+    assert told == [False, True]
+
+
 def start_suite(tmp_path: Path) -> tuple[subprocess.Popen, int]:
     """Start a suite whose run sleeps, and return it with the run's process number."""
     suite = subprocess.Popen([sys.executable, "-c", SUITE, str(tmp_path), str(TOY)], stdout=subprocess.DEVNULL)

@@ -118,6 +118,8 @@ def test_only_some_runs_and_what_they_need(suite, tmp_path, only, names):
         ({"seeds": []}, "seeds must be"),
         ({"seeds": ["a"]}, "seeds must be"),
         ({"jobs": 0}, "jobs must be 1"),
+        ({"baseline": "cutmix"}, "baseline is 'cutmix', which is none of none, mixpro"),
+        ({"slurm": "gpu"}, "slurm is 'gpu', which is of a wrong type"),
         ({"data": "digit"}, "data is 'digit'"),
         ({"data": {"pretrain": {}}}, "pretrain"),
         ({"methods": ["nine"]}, r"cls_nine\.py does not exist"),
@@ -162,3 +164,39 @@ def test_facts_hold_the_upstream_weights(suite, tmp_path):
     )
     run.begin(record)
     assert json.loads((run.work_dir / "run.json").read_text())["upstream"] == "abc"
+
+
+@pytest.mark.parametrize(
+    ("changes", "baseline"),
+    [
+        ({}, "none"),
+        ({"methods": ["mixpro"]}, None),
+        ({"baseline": "mixpro"}, "mixpro"),
+        ({"scratch": True, "baseline": "scratch"}, "scratch"),
+    ],
+)
+def test_gains_are_measured_against_a_row_there_is(suite, tmp_path, changes, baseline):
+    assert build_plan(suite(**changes), tmp_path / "work").baseline == baseline
+
+
+@pytest.mark.parametrize(
+    ("protocol", "batch", "options", "images", "noted"),
+    [
+        # 16 images over however many processes, whatever the config means for one of eight.
+        ("coco-maskrcnn-1x", 2, {}, 16, 16),
+        ("coco-maskrcnn-1x", 2, {"optim_wrapper.accumulative_counts": 8}, 16, None),
+        ("coco-maskrcnn-1x", 2, {"train_dataloader.batch_size": 4}, 4, None),
+        ("somebodys-own", 6, {}, 6, None),
+        ("somebodys-own", 6, {"optim_wrapper": {"accumulative_counts": 2}}, 12, None),
+    ],
+)
+def test_the_batch_does_not_depend_on_where_a_run_is_done(suite, tmp_path, protocol, batch, options, images, noted):
+    path = suite(tasks={"det": {"config": "../own.py", "options": options}})
+    (path.parent.parent / "own.py").write_text(
+        CONFIG.format(task="det", method="mixpro").replace("toy-det", protocol)
+        + f"train_dataloader = dict(batch_size={batch})\n"
+    )
+    run = build_plan(path, tmp_path / "work").runs[-1]
+    words = run.command_line("a.pth", resume=True)
+    assert words[words.index("--global-batch") + 1] == str(images)
+    assert run.facts.get("global_batch") == noted

@@ -20,14 +20,21 @@ parser.add_argument("--fail-once", action="store_true")
 parser.add_argument("--killed", action="store_true")
 parser.add_argument("--no-record", action="store_true")
 parser.add_argument("--sleep", type=float, default=0.0)
+parser.add_argument("--sleep-once", type=float, default=0.0)
 parser.add_argument("--data", default="d0")
 args = parser.parse_args()
 
 start = time.time()
 print(f"toy {args.stage} threads {os.environ['OMP_NUM_THREADS']}", flush=True)
+if "RANK" in os.environ:
+    print(f"rank {os.environ['RANK']} of {os.environ['WORLD_SIZE']}", flush=True)
 progress = {"stage": "train", "iter": 1, "max_iters": 4, "eta_s": 3.0, "pid": os.getpid(), "updated": time.time()}
 (args.work_dir / "progress.json").write_text(json.dumps(progress))
 time.sleep(args.sleep)
+slept = args.work_dir / "slept"
+if args.sleep_once and not slept.exists():
+    slept.touch()
+    time.sleep(args.sleep_once)
 if args.fail:
     print("the data is not there", flush=True)
     sys.exit(3)
