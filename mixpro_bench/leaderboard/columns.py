@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mixpro_bench.leaderboard.metrics import METRICS, RANKING, STAGES
+from mixpro_bench.leaderboard.metrics import METRICS, PARTS, RANKING, STAGES
 from mixpro_bench.leaderboard.model import Column, Row
 
 # End of the key -> end of the title and decimals; the stage stands before both.
@@ -18,8 +18,9 @@ COSTS = {
 
 
 def stage_rank(stage: str) -> tuple[int, str]:
-    """Return the place of a stage: upstream first, unknown ones last."""
-    return (STAGES.index(stage) if stage in STAGES else len(STAGES), stage)
+    """Return the place of a stage: upstream first, then transfers, unknown ones last."""
+    known = (*STAGES, *PARTS)
+    return (known.index(stage) if stage in known else len(known), stage)
 
 
 def columns_of(rows: Sequence[Row]) -> tuple[Column, ...]:
@@ -54,9 +55,9 @@ def columns_of(rows: Sequence[Row]) -> tuple[Column, ...]:
 def _metrics(keys: set[str], gained: set[str]) -> Iterator[Column]:
     for m in METRICS:
         if m.key in keys:
-            yield Column(m.key, m.title, decimals=m.decimals, detail=m.detail)
+            yield Column(m.key, m.title, decimals=m.decimals, detail=m.detail, lower=m.lower)
         if m.key in gained:
             detail = 1 if m.key in RANKING else max(2, m.detail)
-            yield Column(f"{m.key}_gain", f"Δ {m.title}", "gain", m.decimals, detail)
+            yield Column(f"{m.key}_gain", f"Δ {m.title}", "gain", m.decimals, detail, m.lower)
         if f"best_{m.key}" in keys:
             yield Column(f"best_{m.key}", f"best {m.title}", "best", m.decimals, max(1, m.detail))

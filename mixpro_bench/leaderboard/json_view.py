@@ -72,7 +72,14 @@ def _table(table: Table, number: int, names: Names) -> dict[str, Any]:
         "conditions": [str(condition) for condition in table.conditions],
         "protocols": [condition.agreed for condition in table.conditions],
         "columns": [
-            {"key": c.key, "title": c.title, "kind": c.kind, "decimals": c.decimals, "detail": c.detail}
+            {
+                "key": c.key,
+                "title": c.title,
+                "kind": c.kind,
+                "decimals": c.decimals,
+                "detail": c.detail,
+                "lower": c.lower,
+            }
             for c in table.columns
             if c.kind != "gain" and not c.key.endswith("_gain_images")  # parts of the cells and of the images
         ],

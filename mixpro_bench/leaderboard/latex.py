@@ -103,19 +103,20 @@ def _places(rows: Sequence[Row], columns: Sequence[Column]) -> dict[tuple[int, s
             continue
         for group in {row.group for row in rows}:
             shown = {
-                place: round(row.cells[column.key].mean, column.decimals)
+                place: round(row.cells[column.key].mean, column.decimals) * (-1 if column.lower else 1)
                 for place, row in enumerate(rows)
                 if row.group == group and column.key in row.cells
             }
             if len(shown) < 2:
                 continue
-            best = max(shown.values())
+            first = min if column.lower else max
+            best = first(shown.values())
             # With two firsts there is no second.
-            rest = [value for value in shown.values() if value < best] if list(shown.values()).count(best) == 1 else []
+            rest = [value for value in shown.values() if value != best] if list(shown.values()).count(best) == 1 else []
             for place, value in shown.items():
                 if value == best:
                     marks[place, column.key] = r"\textbf"
-                elif rest and value == max(rest):
+                elif rest and value == first(rest):
                     marks[place, column.key] = r"\underline"
     return marks
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 
+from mixpro_bench.leaderboard.metrics import PARTS
 from mixpro_bench.leaderboard.model import deviations_of
 from mixpro_bench.leaderboard.record import Record, identity
 
@@ -31,7 +32,8 @@ def marks_of(records: Sequence[Record]) -> list[str]:
         marks.append("data check failed")
     if any(r.provenance.load_audit and not r.provenance.load_audit.complete for r in records):
         marks.append("weights incomplete")
-    if any(r.stage != "pretrain" and r.provenance.upstream_sha256 and not r.provenance.load_audit for r in records):
+    transfers = [r for r in records if r.stage != "pretrain" and r.stage not in PARTS]
+    if any(r.provenance.upstream_sha256 and not r.provenance.load_audit for r in transfers):
         marks.append("no load audit")
     lost = sorted({str(name) for r in records for name in (r.model_extra or {}).get("not_finite", ())})
     if lost:

@@ -48,6 +48,7 @@ class Column:
             ``_images``.
         decimals: Digits shown behind the point.
         detail: 0 is always shown; columns of the highest level are the first to go where there is little room.
+        lower: Whether less is better.
     """
 
     key: str
@@ -55,6 +56,7 @@ class Column:
     kind: str = "number"
     decimals: int = 1
     detail: int = 0
+    lower: bool = False
 
 
 @dataclass(frozen=True)

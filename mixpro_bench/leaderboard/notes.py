@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from mixpro_bench.leaderboard.gains import transfer_summary
 from mixpro_bench.leaderboard.marks import MEANINGS
-from mixpro_bench.leaderboard.metrics import METRICS, RANKING
+from mixpro_bench.leaderboard.metrics import METRICS, PARTS, RANKING
 from mixpro_bench.leaderboard.model import Conditions, Row
 from mixpro_bench.protocols import PROTOCOLS
 
@@ -58,6 +58,8 @@ def _of_protocols(conditions: Sequence[Conditions]) -> Iterator[str]:
     for one in conditions:
         known = PROTOCOLS.get((one.protocol, one.version))
         name = f"{one.protocol} v{one.version}"
+        if one.stage in PARTS:
+            continue
         if known is None:
             yield f"{name} is no protocol of this package: what it fixes is not known here"
         elif not known.claims:

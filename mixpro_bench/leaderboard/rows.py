@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mixpro_bench.leaderboard.marks import load_mark, marks_of
-from mixpro_bench.leaderboard.metrics import METRICS
+from mixpro_bench.leaderboard.metrics import METRICS, PARTS
 from mixpro_bench.leaderboard.model import Row
 from mixpro_bench.leaderboard.record import Record
 from mixpro_bench.leaderboard.statistics import Summary, summarize, unit_of
@@ -40,7 +40,7 @@ def make_row(records: Sequence[Record], size: str = "", best: bool = False) -> R
                 (r, r.best.metrics[metric.raw]) for r in runs if r.best and r.best.metrics.get(metric.raw, -1) >= 0
             ]
             _put(cells, f"best_{metric.key}", summarize((unit_of(r), metric.scale * value) for r, value in found))
-    for stage in {r.stage for r in records}:
+    for stage in {r.stage for r in records} - set(PARTS):
         costs: dict[str, list[tuple[Record, float]]] = {}
         for record in records:
             if record.stage == stage:

@@ -13,7 +13,7 @@ from itertools import zip_longest
 from mixpro_bench.errors import UserError
 from mixpro_bench.leaderboard.columns import columns_of, stage_rank
 from mixpro_bench.leaderboard.gains import add_gains, add_ranks, baseline_of
-from mixpro_bench.leaderboard.metrics import RANKING
+from mixpro_bench.leaderboard.metrics import PARTS, RANKING
 from mixpro_bench.leaderboard.model import Column, Conditions, Row, Table, conditions_of, format_cell
 from mixpro_bench.leaderboard.notes import notes_of
 from mixpro_bench.leaderboard.record import Record
@@ -121,6 +121,7 @@ def _table(
         rows = add_gains(rows, baselines)
     if rank is not None:
         rows = add_ranks(rows, rank)
-    title = ", ".join(c.agreed + " (off protocol)" * bool(c.deviations) for c in conditions)
+    trained = [c for c in conditions if c.stage not in PARTS]
+    title = ", ".join(c.agreed + " (off protocol)" * bool(c.deviations) for c in trained or conditions)
     name = baseline if baselines else None
     return Table(title, conditions, columns_of(rows), tuple(rows), notes_of(rows, conditions, name, rank, best), name)

@@ -69,7 +69,7 @@ function numberCell(row, column) {
   if (cell.n !== row.n) box.append(el("span", { class: "quiet" }, ` (n=${cell.n})`));
   if (known(cell.gain)) {
     const clear = known(cell.p) && cell.p < CHANCE;
-    const kind = clear ? (cell.gain > 0 ? "gain up" : "gain down") : "gain";
+    const kind = clear ? (cell.gain > 0 !== Boolean(column.lower) ? "gain up" : "gain down") : "gain";
     box.append(el("span", { class: kind }, signed(cell.gain, column.decimals) + (clear ? " *" : "")));
   }
   return box;
