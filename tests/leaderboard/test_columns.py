@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 
 import pytest
 
@@ -122,3 +123,36 @@ def test_protocols_that_are_short_or_unknown_are_named(make, name, version, note
     (table,) = build_tables([make(protocol={"name": name, "version": version})])
     about = [one for one in table.notes if name in one]
     assert about == ([note] if note else [])
+
+
+def measured(make, stage, name, value, method="mixpro", seed=0):
+    """A Record of pretrained weights that were measured and not trained on."""
+    record = make("det", method, seed, metrics={name: value}, cost={"wall_s": 60.0, "train_s": 0.0})
+    record.stage = stage
+    record.protocol.name = f"robustness-{stage}"
+    record.provenance.load_audit = None
+    return record
+
+
+def test_robustness_stands_in_the_row_of_its_pretraining(make, chain):
+    records = [*chain("mixpro"), measured(make, "knn", "knn/top1", 71.0), measured(make, "shuffle", "shuffle/2", 50.0)]
+    (table,) = build_tables(records)
+    assert table.rows[0].marks == ()
+    cells = shown(table)
+    assert cells["k-NN"] == "71.0"
+    assert not [title for title in cells if title.startswith(("knn ", "shuffle "))]
+    assert "robustness" not in table.title
+    assert sum("robustness" in str(condition) for condition in table.conditions) == 2
+
+
+def test_less_error_is_better(make):
+    records = [make(method=method, seed=seed) for method in "ab" for seed in (0, 1)]
+    records += [measured(make, "calibration", "calibration/ece", ece + seed, method, seed)
+                for method, ece in (("a", 4.0), ("b", 9.0)) for seed in (0, 1)]  # fmt: skip
+    (table,) = build_tables(records)
+    column = next(column for column in table.columns if column.key == "ece")
+    wide = replace(table, columns=(*table.columns[:3], replace(column, detail=0)))
+    assert r"\textbf{4.5}" in to_latex([wide])
+    assert r"\underline{9.5}" in to_latex([wide])
+    lower = {column["key"]: column["lower"] for column in to_json([table], records)["tables"][0]["columns"]}
+    assert (lower["ece"], lower["top1"]) == (True, False)
