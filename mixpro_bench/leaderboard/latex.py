@@ -103,7 +103,7 @@ def _places(rows: Sequence[Row], columns: Sequence[Column]) -> dict[tuple[int, s
             continue
         for group in {row.group for row in rows}:
             shown = {
-                place: round(row.cells[column.key].mean, column.decimals) * (-1 if column.lower else 1)
+                place: round(row.cells[column.key].mean, column.decimals)
                 for place, row in enumerate(rows)
                 if row.group == group and column.key in row.cells
             }
