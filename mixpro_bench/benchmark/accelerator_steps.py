@@ -73,7 +73,7 @@ def steps(device: str, work: Path) -> list[Step]:
     return [
         Step("env", (*PROGRAM, "env", "--json"), 30, _json, _say_env),
         _tests(work),
-        Step("step", (*benchmark, "step", "--amp", *of_step, *size, *to), 130, _json, _say_ratios),
+        Step("step", (*benchmark, "step", "--amp", *of_step, *size, *to), 110, _json, _say_ratios),
         Step("mixing", (*benchmark, "mixing", *mixing, *to), 30, _json, _say_ratios),
         _chain(small, work),
     ]
@@ -102,7 +102,7 @@ def _tests(work: Path) -> Step:
         named = f": {', '.join(result['failed'][:3])}" if result["failed"] else ""
         return f"{result['passed']} passed, {result['skipped']} skipped, {len(result['failed'])} failed{named}"
 
-    return Step("tests", command, 180, read, say)
+    return Step("tests", command, 210, read, say)
 
 
 def _chain(small: bool, work: Path) -> Step:
@@ -134,7 +134,7 @@ def _chain(small: bool, work: Path) -> Step:
         ]
         return f"{len(values)} of {result['of']} runs on {result['data']}: {', '.join(values) or 'none finished'}"
 
-    return Step("chain", command, 160, read, say, environment)
+    return Step("chain", command, 150, read, say, environment)
 
 
 def _json(output: Path) -> dict[str, Any]:

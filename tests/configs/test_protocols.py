@@ -128,3 +128,28 @@ def test_the_protocols_of_transfer_are_those_of_mmdet_and_mmseg(tmp_path, protoc
     if theirs.startswith("mmseg::vit"):
         cfg["model"]["backbone"]["drop_path_rate"] = 0.3  # a ViT's own
     assert deviations(cfg, world_size=8) == []
+
+
+def test_the_page_says_what_the_protocols_say():
+    lines = (CONFIGS.parent / "docs/protocols.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `in1k-")]
+    told = {name.strip("`"): cells for name, *cells in rows}
+    assert set(told) == {name for name, _ in PROTOCOLS if name.startswith("in1k-") and name != "in1k-10e"}
+    for name, (epochs, batch, warmup, schedule, decay, erasing, other) in told.items():
+        fixes = PROTOCOLS[name, 1].fixes
+        first = fixes["param_scheduler"][0]
+        assert int(epochs) == fixes["train_cfg.max_epochs"]
+        assert int(batch) == PROTOCOLS[name, 1].batch == fixes["auto_scale_lr"]["base_batch_size"]
+        assert int(warmup) == first.get("warmup", first.get("end"))
+        assert ("by step" in schedule) == first.get("convert_to_iter_based", False)
+        assert ("one late" in schedule) == bool(first.get("late"))
+        assert ("under the warm-up" in schedule) == first["type"].endswith("UnderWarmupLR")
+        assert float(decay) == fixes["optim_wrapper.optimizer"]["weight_decay"]
+        assert float(erasing) == fixes["train_dataloader.dataset.transform"]["re_prob"]
+        averaged = "averaged weights" in other or "as above" in other
+        assert averaged == (fixes["bench.transfer_weights"] == "ema")
+        assert ("repeated" in other) == ("repeats" in fixes["train_dataloader.sampler"])
+    assert {p.name for p in PROTOCOLS.values() if p.task != "pretrain" and p.claims} == {
+        *("coco-maskrcnn-1x", "coco-maskrcnn-3x", "coco-maskrcnn-1x-layerdecay"),
+        *("ade20k-upernet-160k", "ade20k-upernet-80k", "ade20k-upernet-160k-layerdecay"),
+    }
