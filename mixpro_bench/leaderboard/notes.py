@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from mixpro_bench.leaderboard.correlation import correlation_notes
 from mixpro_bench.leaderboard.gains import transfer_summary
 from mixpro_bench.leaderboard.marks import MEANINGS
 from mixpro_bench.leaderboard.metrics import METRICS, PARTS, RANKING
@@ -24,6 +25,7 @@ def notes_of(
         best: Whether there are columns of the best validation.
     """
     notes = [] if baseline is None else transfer_summary(rows)
+    notes += correlation_notes(rows)
     if any(row.n == 1 for row in rows):
         notes.append("n=1: one pretraining seed, so no spread is known")
     if any(row.n > 1 for row in rows):

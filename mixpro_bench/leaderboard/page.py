@@ -16,10 +16,11 @@ from mixpro_bench.files import write_text_atomic
 from mixpro_bench.leaderboard.curves import Curves
 from mixpro_bench.leaderboard.json_view import Names, tables_as_json
 from mixpro_bench.leaderboard.record import Record
+from mixpro_bench.leaderboard.responses import responses_of
 from mixpro_bench.leaderboard.table import Table
 
 STATIC = Path(__file__).parent / "static"
-SCRIPTS = ("plots.js", "curves.js", "page.js")
+SCRIPTS = ("plots.js", "curves.js", "responses.js", "page.js")
 
 
 def to_html(tables: Sequence[Table], records: Iterable[Record]) -> str:
@@ -52,8 +53,9 @@ def _document(tables: Sequence[Table], records: Iterable[Record]) -> dict[str, A
     for table, as_json in zip(tables, told, strict=True):
         for row, line in zip(table.rows, as_json["rows"], strict=True):
             line["curves"] = curves.of(row)
+            line["responses"] = responses_of(row)
     known = {
-        names.of(record): record.model_dump(mode="json", exclude={"series": True, "best": {"metrics"}})
+        names.of(record): record.model_dump(mode="json", exclude={"series": True, "curves": True, "best": {"metrics"}})
         for record in records
     }
     return {"tables": told, "grids": curves.grids, "records": known}

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeFloat
 from mixpro_bench.errors import UserError
 from mixpro_bench.files import write_text_atomic
 from mixpro_bench.leaderboard.migrations import migrate
+from mixpro_bench.leaderboard.response import Response
 from mixpro_bench.leaderboard.series import Axis, Series
 
 SCHEMA_VERSION = 1
@@ -153,6 +154,7 @@ class Record(_Part):
         model: Size of the model, if it was counted.
         series: Curves by name: 'loss', 'lr', 'factor' (how far PAL trusts the attention), and every metric of the
             validations under the name it has in ``metrics``.
+        curves: Curves by name of a metric over what was varied after training, such as the share of occluded cells.
         best: The best validation; None where there is no main metric.
         data_check: What ``mixpro-bench check-data`` last found of the data, if it was asked before the run.
         predictions: Where predictions of the last checkpoint were kept, relative to the Record's folder.
@@ -172,6 +174,7 @@ class Record(_Part):
     provenance: Provenance = Field(default_factory=Provenance)
     model: Model | None = None
     series: dict[str, Series] = Field(default_factory=dict)
+    curves: dict[str, Response] = Field(default_factory=dict)
     best: Best | None = None
     data_check: Literal["passed", "failed"] | None = None
     predictions: str | None = None

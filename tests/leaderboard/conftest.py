@@ -42,7 +42,7 @@ def make_record(stage: str = "pretrain", method: str = "mixpro", seed: int = 0, 
         "recipe_hash": f"recipe-{stage}",
         "pretrain_seed": None if method == "scratch" else seed,
         "seed": seed,
-        "metrics": METRICS[stage],
+        "metrics": METRICS.get(stage, {}),
         "cost": {"wall_s": 120.0, "train_s": 100.0, "images_per_s": 50.0},
         "provenance": provenance | changes.pop("provenance", {}),
     }

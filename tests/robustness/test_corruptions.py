@@ -99,7 +99,7 @@ def test_a_run_and_its_mce(subject: Subject, tmp_path: Path) -> None:
         np.mean([metrics[f"corruptions/{n}/{s}"] for n in FEW["names"] for s in FEW["severities"]])
     )
     assert metrics["corruptions/clean"] < metrics["corruptions/contrast/5"]
-    assert list(outcome.record.curves["severity"]["x"]) == [0, 1, 5]
+    assert list(outcome.record.curves["severity"].x) == [0, 1, 5]
     assert any("40 of 60 pictures" in note for note in outcome.record.notes)
     assert not any(name.endswith("mce") for name in metrics)
     again = make_part("corruptions", {**FEW, "pictures": 40, "reference": str(tmp_path / "reference" / "corruptions")})

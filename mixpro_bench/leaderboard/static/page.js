@@ -110,6 +110,8 @@ class View {
     this.courses = el("div", { class: "plots" });
     this.plot = el("div", { hidden: true }, el("h3", {}, "Gains and costs"), el("p", { class: "quiet" }, "Bars: 95 % intervals; hollow: one seed."), this.plots);
     this.course = el("details", { open: true, hidden: true, class: "course" }, el("summary", {}, el("h3", {}, "Training curves")), this.courses);
+    this.responses = el("div", { class: "plots" });
+    this.response = el("details", { open: true, hidden: true, class: "course" }, el("summary", {}, el("h3", {}, "Robustness and calibration")), this.responses);
     const heading = el("h2", { id: `h${number}` }, table.title);
     const base = table.baseline ? ` Below a number: its difference to ${table.baseline}; a star where p, corrected for the number of comparisons, is below ${CHANCE}.` : "";
     const what = table.ranked === false ? "Numbers others published, not measured here and not to be ranked with what was." : "Means over pretraining seeds.";
@@ -123,7 +125,7 @@ class View {
       el("ul", {}, ...table.conditions.map((text) => el("li", {}, text))),
       el("div", { class: "scroll", tabindex: 0, role: "region", "aria-labelledby": `h${number}` },
         el("table", { class: "rows" }, caption, el("thead", {}, this.head), body)),
-      this.more, el("ul", {}, ...table.notes.map((text) => el("li", {}, text))), this.plot, this.course);
+      this.more, el("ul", {}, ...table.notes.map((text) => el("li", {}, text))), this.plot, this.response, this.course);
     this.setColumns(false);
   }
 
@@ -196,6 +198,9 @@ class View {
     const plots = plotsOf(this.table, rows);
     this.plot.hidden = !plots.length;
     this.plots.replaceChildren(...plots);
+    const responses = responsesOf(this.table, rows);
+    this.response.hidden = !responses.length;
+    this.responses.replaceChildren(...responses);
     const courses = coursesOf(this.table, rows, this.grids);
     this.course.hidden = !courses.length;
     this.courses.replaceChildren(...courses);
@@ -284,6 +289,11 @@ function detailOf(table, row, records, grids) {
   parts.push(el("h3", {}, "Numbers"), numbersOf(row, table));
   if (texts.length) parts.push(grid(null, texts.map((column) => [column.title, row.texts[column.key]])));
   if (!row.records.length) return parts;
+  if (row.responses.length) {
+    const place = el("div", { class: "plots" });
+    parts.push(el("details", { class: "course", toggle: () => { if (!place.childElementCount) place.append(...responsesOfRow(row)); } },
+      el("summary", {}, el("h3", {}, `Robustness and calibration (${row.responses.length})`)), place));
+  }
   if (row.curves.length) {
     const place = el("div", { class: "plots" });
     // Drawn when they are wanted: there may be a score of them.
