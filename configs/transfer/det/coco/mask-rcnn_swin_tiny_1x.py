@@ -1,7 +1,7 @@
 """Mask R-CNN on Swin-T, COCO 2017, 12 epochs.
 
 Command: bash tools/transfer_det.sh configs/transfer/det/coco/mask-rcnn_swin_tiny_1x.py CHECKPOINT 8
-Cost: not run here.
+Cost: not run here. 12 epochs of at most 118,287 images (those with boxes) of up to 1333 x 800 px.
 Published: box AP 42.7, mask AP 39.3 (mmdet's own Swin-T 1x, configs/swin/README.md); there the FPN stands on the
     backbone's maps without the pyramid, and only norms, positions and bias tables go without decay.
 """

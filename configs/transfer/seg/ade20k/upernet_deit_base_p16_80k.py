@@ -1,7 +1,7 @@
 """UperNet on DeiT-B/16, ADE20K, 80,000 steps.
 
 Command: bash tools/transfer_seg.sh configs/transfer/seg/ade20k/upernet_deit_base_p16_80k.py CHECKPOINT 8
-Cost: not run here.
+Cost: not run here. 80,000 steps of 16 crops of 512 px.
 Published: mIoU 45.24, mmsegmentation's own, configs/vit/README.md; there no pyramid, synchronised batch norm in the
     heads, and the backbone's layer norms are decayed.
 """

@@ -1,7 +1,7 @@
 """UperNet on DeiT-T/16, ADE20K, 8,000 steps, for development.
 
 Command: bash tools/transfer_seg.sh configs/transfer/seg/ade20k/upernet_deit_tiny_p16_8k.py CHECKPOINT 8
-Cost: not run here.
+Cost: not run here. 8,000 steps of 16 crops of 512 px.
 """
 
 _base_ = [

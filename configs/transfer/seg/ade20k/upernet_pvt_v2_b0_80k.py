@@ -1,7 +1,7 @@
 """UperNet on PVTv2-B0, ADE20K, 80,000 steps.
 
 Command: bash tools/transfer_seg.sh configs/transfer/seg/ade20k/upernet_pvt_v2_b0_80k.py CHECKPOINT 8
-Cost: not run here.
+Cost: not run here. 80,000 steps of 16 crops of 512 px.
 Published: none was seen for this backbone and protocol.
 """
 

@@ -1,7 +1,7 @@
 """UperNet on Swin-B, ADE20K, 160,000 steps.
 
 Command: bash tools/transfer_seg.sh configs/transfer/seg/ade20k/upernet_swin_base_160k.py CHECKPOINT 8
-Cost: not run here.
+Cost: not run here. 160,000 steps of 16 crops of 512 px.
 Published: mIoU 47.99, mmsegmentation's own, configs/swin/README.md; there synchronised batch norm in the heads, and the
     head stands on the backbone's maps without the pyramid.
 """
