@@ -9,10 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
 from mixpro_bench.cli.main import main
+from mixpro_bench.errors import UserError
 from mixpro_bench.systems import System, Variant, system, systems
 from mixpro_bench.systems.listing import REGENERATE
+from mixpro_bench.systems.swap import put_backbone
 from mixpro_bench.systems.verified import NAMES, store, stored
 
 ROOT = Path(__file__).parents[2]
@@ -78,6 +81,11 @@ def test_checks_see_what_is_wrong(one: System, check: str, sentence: str):
 
     with pytest.raises(Exception, match=sentence):
         CHECKS[check](one)
+
+
+def test_a_config_without_a_backbone_takes_none():
+    with pytest.raises(UserError, match=r"no model\.backbone that another could replace"):
+        put_backbone(Config(dict(model=dict(type="X"))), system("DeiT").small_config(), "deit_test")
 
 
 @pytest.mark.slow
