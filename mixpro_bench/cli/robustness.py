@@ -27,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--work-dir", metavar="DIR", help="takes a folder per part (default: robustness beside CHECKPOINT)"
     )
+    parser.add_argument("--here", action="store_true", help="one part: its Record goes into --work-dir itself")
+    parser.add_argument("--features-dir", metavar="DIR", help="where features are kept (default: the work dir)")
     parser.add_argument("--limit", type=int, metavar="N", help="measure on N pictures, evenly spread (default: all)")
     parser.add_argument("--batch-size", type=int, metavar="N", help="images per pass (default: the config's)")
     parser.add_argument("--workers", type=int, metavar="N", help="processes that read pictures (default: the config's)")
@@ -41,9 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure the parts and print what they found; 0 when all are done."""
+    import os
     from pathlib import Path
 
-    from mixpro_bench.robustness.part import MODULES, make_part
+    from mixpro_bench.errors import UserError
+    from mixpro_bench.robustness.part import MODULES, make_part, options_by_part
     from mixpro_bench.robustness.report import Reporter
     from mixpro_bench.robustness.run import run_parts
     from mixpro_bench.robustness.subject import join_processes, load_subject
@@ -51,12 +55,13 @@ def run(args: argparse.Namespace) -> int:
     options = options_by_part(args.part_options)
     names = list(dict.fromkeys(args.parts or MODULES))
     parts = [make_part(name, options.pop(name, {})) for name in names]
+    if args.here and len(parts) != 1:
+        raise UserError(f"--here takes one part, not {', '.join(names)}")
     if options:
-        from mixpro_bench.errors import UserError
-
         raise UserError(f"--part-options names {sorted(options)[0]!r}, which is not among the parts {', '.join(names)}")
     work_dir = args.work_dir or Path(args.checkpoint).parent / "robustness"
-    with join_processes(args.launcher):
+    launcher = args.launcher or ("pytorch" if "LOCAL_RANK" in os.environ else "none")
+    with join_processes(launcher):
         subject = load_subject(
             args.config,
             args.checkpoint,
@@ -66,29 +71,12 @@ def run(args: argparse.Namespace) -> int:
             workers=args.workers,
             limit=args.limit,
             seed=args.seed,
-            work_dir=work_dir,
+            work_dir=args.features_dir or work_dir,
         )
         if args.check:
             for part in parts:
                 part.check(subject)
             return 0
         with Reporter() as reporter:
-            run_parts(subject, parts, work_dir, progress=reporter.progress, done=reporter.done)
+            run_parts(subject, parts, work_dir, here=args.here, progress=reporter.progress, done=reporter.done)
     return 0
-
-
-def options_by_part(told: dict) -> dict[str, dict]:
-    """Sort ``{"occlusion.draws": 5}`` by part: ``{"occlusion": {"draws": 5}}``.
-
-    Raises:
-        UserError: If an option names no part.
-    """
-    from mixpro_bench.errors import UserError
-
-    sorted_: dict[str, dict] = {}
-    for key, value in told.items():
-        part, dot, option = key.partition(".")
-        if not dot and not isinstance(value, dict):
-            raise UserError(f"--part-options {key}={value}: name the part too, such as occlusion.{key}={value}")
-        sorted_.setdefault(part, {}).update({option: value} if dot else value)
-    return sorted_

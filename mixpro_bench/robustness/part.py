@@ -132,6 +132,25 @@ def make_part(name: str, options: Mapping[str, Any] | None = None) -> Part:
     return cls(**(options or {}))
 
 
+def options_by_part(told: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Sort options by part.
+
+    Raises:
+        UserError: If an option names no part.
+
+    Examples:
+        >>> options_by_part({"occlusion.draws": 5, "knn": {"k": 3}})
+        {'occlusion': {'draws': 5}, 'knn': {'k': 3}}
+    """
+    by_part: dict[str, dict[str, Any]] = {}
+    for key, value in told.items():
+        part, dot, option = key.partition(".")
+        if not dot and not isinstance(value, Mapping):
+            raise UserError(f"option {key}={value} names no part: write it as occlusion.{key}={value}, for instance")
+        by_part.setdefault(part, {}).update({option: value} if dot else value)
+    return by_part
+
+
 class Steps:
     """Progress of several passes as that of one: pass i of n, each over all images."""
 

@@ -42,6 +42,7 @@ def run_parts(
     parts: Sequence[Part],
     work_dir: str | os.PathLike[str],
     *,
+    here: bool = False,
     progress: Callable[[str], Advance] | None = None,
     done: Callable[[Outcome], None] | None = None,
 ) -> list[Outcome]:
@@ -51,6 +52,7 @@ def run_parts(
         subject: What is measured.
         parts: What is asked; all are checked before the first one runs.
         work_dir: Takes a folder per part.
+        here: Of a single part: its Record goes into ``work_dir`` itself.
         progress: Gives the function that is told about a part's progress.
         done: Called after each part.
 
@@ -63,7 +65,7 @@ def run_parts(
     outcomes = []
     for part in parts:
         question = question_of(subject, part)
-        path = root / part.name / RECORD_NAME
+        path = (root if here else root / part.name) / RECORD_NAME
         record = _answered(path, question)
         fresh = record is None
         if record is None:

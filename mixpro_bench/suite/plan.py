@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mixpro_bench.errors import UserError
 from mixpro_bench.suite.backbones import PLACE, backbones_of, check_backbones, slug, with_tiny
 from mixpro_bench.suite.data import DIGITS, apply_data, prepare_data
+from mixpro_bench.suite.robustness import part_runs
 from mixpro_bench.suite.run import Run, run_name
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ KEYS: dict[str, Any] = {
     "jobs": int,
     "data": (str, Mapping, type(None)),
     "baseline": (str, type(None)),
+    "robustness": Mapping,
     "slurm": Mapping,
 }
 REQUIRED = ("methods", "pretrain", "tasks")
@@ -87,7 +89,10 @@ def build_plan(path: str | Path, root: str | Path, only: Sequence[str] = (), *, 
         family = "" if backbone is None else f"{slug(backbone)}/"
         for method in suite["methods"]:
             make = _maker(suite, suite["pretrain"], path, root, data, configs, "pretrain", backbone, method)
-            runs += [make(family + method, seed) for seed in seeds]
+            pretrainings = [make(family + method, seed) for seed in seeds]
+            runs += pretrainings
+            if suite.get("robustness"):
+                runs += [run for one in pretrainings for run in part_runs(suite["robustness"], one, root)]
         for task, entry in suite["tasks"].items():
             make = _maker(suite, entry, path, root, data, configs, task, backbone)
             for method in (family + m for m in suite["methods"]):

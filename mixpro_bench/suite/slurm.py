@@ -35,7 +35,7 @@ from mixpro_bench.suite.queue import (
 )
 from mixpro_bench.suite.run import Run
 from mixpro_bench.suite.slurm_job import RunJob
-from mixpro_bench.suite.slurm_options import SlurmOptions
+from mixpro_bench.suite.slurm_options import ROBUSTNESS, SlurmOptions
 
 JOBS_FOLDER = "_slurm"
 DRAW_SECONDS = 0.5
@@ -74,7 +74,7 @@ class SlurmExecutor:
         for program in ("sbatch", "srun"):
             run_command(program, "--version")
         jobs = self._own_jobs(runs, tag)
-        outcomes = _Outcomes(runs, display)
+        outcomes = _Outcomes(runs, root, display)
         for run in runs:
             if run.name in jobs:
                 display.note(f"{run.name}: in the queue as {jobs[run.name]}")
@@ -105,7 +105,7 @@ class SlurmExecutor:
         return jobs
 
     def _submit(self, run: Run, needed: Run | None, jobs: Mapping[str, Job], root: Path, tag: str) -> Job:
-        options = self.options[run.task]
+        options = self.options.get(run.task, self.options[ROBUSTNESS])
         executor = Submitit(root / JOBS_FOLDER, max_num_timeout=options.requeues)
         parameters = options.parameters()
         if needed is not None and needed.name in jobs:
@@ -168,8 +168,9 @@ class SlurmExecutor:
 class _Outcomes:
     """The outcomes of runs, each judged after that of the run it needs."""
 
-    def __init__(self, runs: Sequence[Run], display: Display) -> None:
+    def __init__(self, runs: Sequence[Run], root: Path, display: Display) -> None:
         self.runs = runs
+        self.root = root
         self.display = display
         self.of: dict[str, Outcome] = {}
         self._by_name = {run.name: run for run in runs}
@@ -221,4 +222,6 @@ class _Outcomes:
             if ended < ARRIVAL_SECONDS:
                 return None
             return Outcome(run, "failed", reason=f"{job} ended without a Record")
-        return Outcome(run, "failed", reason=f"{job} {job.state}")
+        # A run that never began has no log of its own.
+        log = "" if run.log.exists() else f", see {self.root / JOBS_FOLDER / job.id}_0_log.err"
+        return Outcome(run, "failed", reason=f"{job} {job.state}{log}")

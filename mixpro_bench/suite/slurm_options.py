@@ -32,7 +32,9 @@ NAMED = (
 # Set by the suite itself.
 TAKEN = ("array", "dependency", "error", "job_name", "ntasks", "ntasks_per_node", "output", "requeue", "signal")
 CPUS_PER_GPU = 8
-TASKS = ("pretrain", "det", "seg")
+# The parts of robustness have one name here.
+ROBUSTNESS = "robustness"
+TASKS = ("pretrain", "det", "seg", ROBUSTNESS)
 
 
 @dataclass(frozen=True)
