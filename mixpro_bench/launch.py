@@ -170,7 +170,10 @@ def clear_errors() -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise UserError("the GPU is out of memory: lower train_dataloader.batch_size, or use --amp") from error
+        raise UserError(
+            "the GPU is out of memory: use --amp, lower train_dataloader.batch_size, or keep the images per step and "
+            "take them in several passes (--global-batch N --cfg-options optim_wrapper.accumulative_counts=2)"
+        ) from error
     except Exception as error:
         sentence = _sentence(error)
         if sentence is None:

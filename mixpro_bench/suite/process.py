@@ -73,15 +73,19 @@ class RunProcess:
             self._process.wait(seconds)
         return self.ended()
 
-    def failure(self) -> str:
-        """Say why an ended process has failed; empty if it has left a Record."""
+    def failure(self, record: bool = True) -> str:
+        """Say why an ended process has failed; empty if it has not.
+
+        Args:
+            record: Whether it has to leave a Record.
+        """
         code = self._process.returncode
         self._log.close()
         if code < 0:
             return f"killed by {signal.Signals(-code).name}"
         if code > 0:
             return f"exit status {code}"
-        return "" if self.run.record() is not None else "ended without a Record"
+        return "ended without a Record" if record and self.run.record() is None else ""
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the process and all it started."""

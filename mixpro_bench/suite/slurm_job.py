@@ -68,9 +68,9 @@ class RunJob:
             raise RunFailed(f"{self.needed.name} left no checkpoint in {self.needed.work_dir}")
         upstream, checkpoint = found or (None, None)
         state = self.run.state(upstream)
+        if state == "done":
+            return
         if first:
-            if state == "done":
-                return
             if state == "changed":
                 print(f"something changed; the old run is in {set_aside(self.run.work_dir, self.root)}", flush=True)
             self.run.begin(upstream)
@@ -86,7 +86,7 @@ class RunJob:
         # In short waits: `checkpoint` interrupts this one, and has to wait for the same process.
         while not process.wait(1.0):
             pass
-        reason = process.failure()
+        reason = process.failure(record=first)
         if reason:
             raise RunFailed(f"{self.run.name} failed: {reason}")
 

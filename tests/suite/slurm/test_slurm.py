@@ -101,22 +101,32 @@ def test_a_failed_pretraining_leaves_its_transfer_undone_and_is_tried_again(clus
     assert runs[0].log.read_text().count("$ ") == 2, "both sessions are in the log"
 
 
-def test_a_run_that_must_give_way_comes_back_and_is_resumed(cluster, tmp_path, told):
+@pytest.mark.parametrize("how", ["warned", "killed"])
+def test_a_run_that_must_give_way_comes_back_and_is_resumed(cluster, tmp_path, told, how):
     runs = [toy(tmp_path, "pretrain", "mixpro", "--sleep-once", "600"), toy(tmp_path, "det", "mixpro")]
     perform(tmp_path, *runs, wait=False)
     cluster.wait((runs[0].work_dir / "slept").exists)
     number = read_jobs(suite_tag(tmp_path))["pretrain/mixpro/seed0"].id
-    # What SLURM does before a time limit, and where it is told to, before it makes room for another job.
-    cluster.command("scancel", "--signal=USR2", number)
-    cluster.wait(lambda: states(tmp_path)["pretrain/mixpro/seed0"].startswith("waiting in the queue"))
+    if how == "warned":  # as before a time limit and, on some clusters, before another job takes the place
+        cluster.command("scancel", "--signal=USR2", number)
+    else:
+        cluster.command("scontrol", "requeue", number)
     # SLURM lets a job that was put back wait for two minutes.
     cluster.wait(lambda: "BeginTime" in states(tmp_path)["pretrain/mixpro/seed0"])
+    assert states(tmp_path)["pretrain/mixpro/seed0"].startswith(f"waiting in the queue as SLURM job {number}")
     cluster.command("scontrol", "update", f"jobid={number}", "StartTime=now")
     code, out = perform(tmp_path, *runs)
     assert code == 0, f"{out}\n{cluster.logs()}"
     assert "submitted" not in out
     assert runs[0].log.read_text().count("$ ") == 2
-    assert "killed by" not in runs[0].log.read_text()
+
+
+def test_a_run_that_cannot_begin_names_the_log_of_its_job(cluster, tmp_path):
+    code, out = perform(tmp_path, toy(tmp_path, "pretrain", "mixpro"), setup="exit 7")
+    assert code == 1
+    found = re.search(r"\(SLURM job \d+ FAILED, see (\S+)\)", out)
+    assert found, out
+    assert Path(found[1]).is_file()
 
 
 def test_processes_on_several_nodes_find_each_other(cluster, tmp_path):
