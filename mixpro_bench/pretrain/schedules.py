@@ -79,11 +79,12 @@ class CosineUnderWarmupLR(LRSchedulerMixin, _ParamScheduler):
 
     @classmethod
     def build_iter_from_epoch(
-        cls, *args: Any, epoch_length: int, period: float, warmup: float, late: float = 0, **kwargs: Any
+        cls, optimizer: Any, *, epoch_length: int, period: float, warmup: float, late: float = 0, **kwargs: Any
     ) -> CosineUnderWarmupLR:
         """Build one that counts iterations from settings in epochs; mmengine's ``convert_to_iter_based``."""
-        lengths = {name: value * epoch_length for name, value in dict(period=period, warmup=warmup, late=late).items()}
-        return cls(*args, **lengths, **{**kwargs, "by_epoch": False})
+        lengths = [value * epoch_length for value in (period, warmup, late)]
+        kwargs["by_epoch"] = False
+        return cls(optimizer, lengths[0], lengths[1], late=lengths[2], **kwargs)
 
     def _get_value(self) -> list[float]:
         factor = cosine_under_warmup(
