@@ -4,6 +4,8 @@ from mixpro_bench.backbones.ca_swin import CASwin
 from mixpro_bench.backbones.cam import Cam
 from mixpro_bench.backbones.cmt import CMT
 from mixpro_bench.backbones.contract import Backbone, Need, Output, Share
+from mixpro_bench.backbones.dss_deit import DSSDeiT
+from mixpro_bench.backbones.dss_swin import DSSSwin
 from mixpro_bench.backbones.fan import FAN
 from mixpro_bench.backbones.fcvit import FCViT
 from mixpro_bench.backbones.hire_mlp import HireMLP
@@ -27,6 +29,8 @@ __all__ = [
     "Backbone",
     "CASwin",
     "Cam",
+    "DSSDeiT",
+    "DSSSwin",
     "FCViT",
     "HireMLP",
     "HorNet",
