@@ -17,6 +17,8 @@ from mixpro_bench.leaderboard.statistics import ALPHA
 UPSTREAM, DOWNSTREAM = "pretrain", ("det", "seg")
 MAIN = (*RANKING, "mask_ap")
 FEWEST = 4  # rows of which an order says anything
+_SHOWN = tuple(metric for metric in METRICS if metric.key in RANKING)
+_SIDES = ((UPSTREAM,), DOWNSTREAM)
 
 
 def baseline_of(rows: Sequence[Row], name: str) -> dict[tuple[str, str], Row]:
@@ -60,9 +62,8 @@ def add_gains(rows: Sequence[Row], baselines: Mapping[tuple[str, str], Row]) -> 
             if gain is not None:
                 gains[place, metric.key] = gain
     families: dict[str, list[tuple[int, str]]] = {}
-    for metric in METRICS:
-        family = "main" if metric.key in MAIN else metric.key
-        families.setdefault(family, []).extend(at for at in gains if at[1] == metric.key)
+    for at in gains:
+        families.setdefault("main" if at[1] in MAIN else at[1], []).append(at)
     for family_members in families.values():
         corrected = correct([gains[at] for at in family_members])
         gains.update(zip(family_members, corrected, strict=True))
@@ -107,9 +108,8 @@ def transfer_summary(rows: Sequence[Row]) -> list[str]:
         rows: Rows with their gains; those without a gain upstream and downstream have no say.
     """
     sentences = []
-    shown = [metric for metric in METRICS if metric.key in RANKING]
-    (up,) = (metric for metric in shown if metric.stage == UPSTREAM)
-    for metric in shown:
+    (up,) = (metric for metric in _SHOWN if metric.stage == UPSTREAM)
+    for metric in _SHOWN:
         pairs = [(r.gains[up.key], r.gains[metric.key]) for r in rows if {up.key, metric.key} <= set(r.gains)]
         if metric is up or not pairs:
             continue
@@ -134,9 +134,7 @@ def _agreement(pairs: Sequence[tuple[Gain, Gain]]) -> str:
 
 
 def _with_gains(row: Row, gains: dict[str, Gain], baselines: Mapping[tuple[str, str], Row]) -> Row:
-    shown = {metric.stage: [m for m in METRICS if m.stage == metric.stage and m.key in RANKING] for metric in METRICS}
-    up = [_say(m, gains[m.key]) for m in shown[UPSTREAM] if m.key in gains]
-    down = [_say(m, gains[m.key]) for stage in DOWNSTREAM for m in shown[stage] if m.key in gains]
+    up, down = ([_say(m, gains[m.key]) for m in _SHOWN if m.stage in s and m.key in gains] for s in _SIDES)
     texts = dict(row.texts)
     if baselines.get(row.group) is row:
         texts["transfer"] = "baseline"

@@ -150,7 +150,8 @@ def conditions_of(record: Record) -> Conditions:
 
 def deviations_of(record: Record) -> list[str]:
     """Return what a run changed against the protocol it names, sorted; empty if it kept to it or nothing is known."""
-    return sorted(str(one) for one in getattr(record, "deviations", None) or ())
+    # The Record keeps them without a field of their own.
+    return sorted(str(one) for one in (record.model_extra or {}).get("deviations") or ())
 
 
 def format_cell(row: Row, column: Column) -> str:

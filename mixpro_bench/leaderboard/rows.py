@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 
 from mixpro_bench.leaderboard.marks import load_mark, marks_of
 from mixpro_bench.leaderboard.metrics import METRICS, PARTS
@@ -30,29 +30,32 @@ def make_row(records: Sequence[Record], size: str = "", best: bool = False) -> R
         best: Whether the metrics of each run's best validation are wanted too.
     """
     cells: dict[str, Summary] = {}
+    stages: dict[str, list[tuple[Hashable, Record]]] = {}
+    for record in records:
+        stages.setdefault(record.stage, []).append((unit_of(record), record))
     for metric in METRICS:
-        runs = [r for r in records if r.stage == metric.stage]
+        runs = stages.get(metric.stage)
+        if runs is None:
+            continue
         # COCO's evaluator says -1 where the data has no object of a size; no metric here can be negative otherwise.
-        measured = [r for r in runs if r.metrics.get(metric.raw, -1) >= 0]
-        _put(cells, metric.key, summarize((unit_of(r), metric.scale * r.metrics[metric.raw]) for r in measured))
+        found = [(unit, value) for unit, r in runs if (value := r.metrics.get(metric.raw, -1)) >= 0]
+        _put(cells, metric.key, summarize((unit, metric.scale * value) for unit, value in found))
         if best:
-            found = [
-                (r, r.best.metrics[metric.raw]) for r in runs if r.best and r.best.metrics.get(metric.raw, -1) >= 0
-            ]
-            _put(cells, f"best_{metric.key}", summarize((unit_of(r), metric.scale * value) for r, value in found))
-    for stage in {r.stage for r in records} - set(PARTS):
-        costs: dict[str, list[tuple[Record, float]]] = {}
-        for record in records:
-            if record.stage == stage:
-                for name, value in _costs(record):
-                    costs.setdefault(name, []).append((record, value))
+            tops = [(unit, r.best.metrics.get(metric.raw, -1)) for unit, r in runs if r.best is not None]
+            kept = [(unit, metric.scale * value) for unit, value in tops if value >= 0]
+            _put(cells, f"best_{metric.key}", summarize(kept))
+    for stage in stages.keys() - set(PARTS):
+        costs: dict[str, list[tuple[Hashable, float]]] = {}
+        for unit, record in stages[stage]:
+            for name, value in _costs(record):
+                costs.setdefault(name, []).append((unit, value))
         for name, values in costs.items():
-            _put(cells, f"{stage}_{name}", summarize((unit_of(r), value) for r, value in values))
+            _put(cells, f"{stage}_{name}", summarize(values))
     sizes = [r for r in records if is_root(r) and r.model is not None]
     for key, scale in (("parameters", 1e-6), ("macs", 1e-9)):
         known = ((unit_of(r), scale * value) for r in sizes if (value := getattr(r.model, key)) is not None)
         _put(cells, key, summarize(known))
-    n = max(len({unit_of(r) for r in records if r.stage == stage}) for stage in {r.stage for r in records})
+    n = max(len({unit for unit, _ in runs}) for runs in stages.values())
     first, marks = records[0], marks_of(records)
     name = first.method.name
     if first.method.preset != name:
