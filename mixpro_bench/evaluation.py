@@ -7,7 +7,7 @@ import math
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,6 +115,41 @@ def evaluate(
     if record is not None and dump is not None:
         _remember_predictions(record, folder, places[0])
     return Evaluation(metrics, dict(record.metrics) if record else None, weights, _written(task, dump, places))
+
+
+@contextlib.contextmanager
+def evaluation_runner(cfg: Config, task: str, weights: Path, change: Callable[[Config], None]) -> Iterator[Any]:
+    """Give a runner whose ``test`` evaluates weights on the validation data; it may be called again and again.
+
+    Args:
+        cfg: Config of the training; changed in place.
+        task: Its task.
+        weights: The checkpoint.
+        change: Changes the config of the test, at last.
+    """
+    from mmengine.registry import RUNNERS
+
+    from mixpro_bench import compat
+    from mixpro_bench.compat.dependencies import require_for
+    from mixpro_bench.datasets.fingerprint import check_data
+    from mixpro_bench.launch import clear_errors
+
+    require_for(task)
+    compat.install()
+    with _scratch() as scratch, clear_errors():
+        _make_test(cfg, task, weights, scratch, 0)
+        check_data({"test_dataloader": cfg.test_dataloader})
+        change(cfg)
+        yield RUNNERS.build(cfg)
+
+
+def weights_of(folder: Path, named: str | os.PathLike[str] | None = None) -> Path:
+    """Return the checkpoint of a finished run that is to be evaluated: the named one, else the last.
+
+    Raises:
+        UserError: If there is none.
+    """
+    return _checkpoint(folder, _record(folder), named)
 
 
 def config_of(folder: Path) -> Path:
