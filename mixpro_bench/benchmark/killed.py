@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ class Moment:
         point: One of `POINTS`; None for a moment of the clock.
         count: At the how manieth time that the point is reached.
         seconds: After the point, or after the start.
-        group: Its data workers die with it, as under a scheduler; else they find themselves alone.
+        group: Its data workers are killed too, as a scheduler does; else they must find out.
     """
 
     point: str | None
@@ -80,10 +81,11 @@ class Read:
 
 @dataclass(frozen=True)
 class Session:
-    """One process of a run: its exit code (-9 when killed), and what it read, in the order of reading."""
+    """One process of a run: its exit code (-9 when killed), what it read in that order, whether its workers stayed."""
 
     code: int
     reads: tuple[Read, ...]
+    left_workers: bool
 
 
 def preload(modules: Sequence[str]) -> Any:
@@ -125,7 +127,20 @@ def run_session(context: Any, words: Sequence[str], log: Path, moment: Moment | 
             _kill(process.pid, group=True)
             process.join()
     lines = reads.read_text().splitlines() if reads.is_file() else []
-    return Session(process.exitcode, tuple(Read(*map(int, line.split())) for line in lines))
+    return Session(process.exitcode, tuple(Read(*map(int, line.split())) for line in lines), _left(process.pid))
+
+
+def _left(group: int) -> bool:
+    """Tell whether processes of a group are left after a while, and end them."""
+    deadline = time.monotonic() + 5.0
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return False
+        time.sleep(0.01)
+    _kill(group, group=True)
+    return True
 
 
 def _kill(pid: int, *, group: bool) -> None:

@@ -90,6 +90,7 @@ class Tally:
     read_again: int = 0
     most_again: int = 0
     augmented_otherwise: int = 0
+    left_workers: int = 0
     differing: list[str] = field(default_factory=list)
 
 
@@ -156,7 +157,7 @@ def holds(row: Mapping[str, Any]) -> bool:
     """Tell whether the runs of a stage ended as if they had been left alone, and read what was left and no more."""
     return bool(
         row["bit_equal"] == row["runs"]
-        and row["read_from_before_the_resume_point"] == row["augmented_otherwise"] == 0
+        and row["read_from_before_the_resume_point"] == row["augmented_otherwise"] == row["left_workers"] == 0
         and row["most_read_again_at_once"] <= row["bound_on_that"]
         and row["differ_between_epochs"] > 0.5
     )
@@ -260,6 +261,7 @@ def _run_killed(
             checksums.setdefault(sample, read.checksum) != read.checksum
             for sample, read in zip(seen, session.reads, strict=True)
         )
+        tally.left_workers += session.left_workers
         earlier.update(seen)
         if session.code == -signal.SIGKILL:
             tally.kills += 1
@@ -310,5 +312,6 @@ def _row(stage: Stage, tally: Tally, differ: float) -> dict[str, Any]:
         "most_read_again_at_once": tally.most_again,
         "bound_on_that": (stage.interval + WORKERS * PREFETCHED) * stage.batch,
         "augmented_otherwise": tally.augmented_otherwise,
+        "left_workers": tally.left_workers,
         "differ_between_epochs": round(differ, 3),
     }

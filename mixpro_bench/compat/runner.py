@@ -37,6 +37,7 @@ from mixpro_bench.compat.loops import skipping_batches
 from mixpro_bench.compat.no_detections import measure_nothing_found
 from mixpro_bench.compat.resume import refuse_changed_config
 from mixpro_bench.compat.runtime_info import RuntimeInfoHook
+from mixpro_bench.compat.workers import end_with_run
 from mixpro_bench.config import config_hash, recipe_hash
 from mixpro_bench.datasets.classes import check_classes
 from mixpro_bench.errors import UserError
@@ -186,10 +187,12 @@ class Runner(EngineRunner):
         return built
 
     def build_dataloader(self, dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False) -> DataLoader:
-        """Build a loader; that of training is made a function of (seed, epoch, index)."""
+        """Build a loader whose workers end with the run; that of training is a function of (seed, epoch, index)."""
         if dataloader is self._train_dataloader and isinstance(dataloader, dict):
             dataloader = deterministic(dataloader, int(self.seed))
-        return EngineRunner.build_dataloader(dataloader, seed=seed, diff_rank_seed=diff_rank_seed)
+        loader = EngineRunner.build_dataloader(dataloader, seed=seed, diff_rank_seed=diff_rank_seed)
+        end_with_run(loader)
+        return loader
 
     def _maybe_compile(self, target: str) -> None:
         """Compile the backbone where the config says ``compile=True``, or gives arguments of ``torch.compile``.

@@ -45,6 +45,8 @@ def test_killed_runs_end_as_if_left_alone(result, stage):
     # A sample looks as it did before the kill, and otherwise than in any other epoch.
     assert row["augmented_otherwise"] == 0
     assert row["differ_between_epochs"] > 0.8
+    # Workers of a process that was killed alone.
+    assert row["left_workers"] == 0
     assert holds(row)
     assert summary(row)["bit-equal"] == "yes"
 
