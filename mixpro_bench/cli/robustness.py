@@ -22,7 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action=DictAction,
         default={},
         metavar="PART.OPTION=VALUE",
-        help="options of the parts, such as occlusion.draws=5 occlusion.saliency=own",
+        help="options of the parts, such as occlusion.saliency=own corruptions.pictures=1000 "
+        "corruptions.reference=RECORD corruptions.folder=IMAGENET_C external.imagenet_a=PATH external.imagenet_r, "
+        "_v2, _sketch, _o, external.objectnet, external.ood=PATH",
     )
     parser.add_argument(
         "--work-dir", metavar="DIR", help="takes a folder per part (default: robustness beside CHECKPOINT)"
