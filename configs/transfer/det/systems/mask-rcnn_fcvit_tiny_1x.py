@@ -1,7 +1,7 @@
 """Mask R-CNN on FCViT-tiny, COCO 2017, 12 epochs.
 
 Command: bash tools/transfer_det.sh configs/transfer/det/systems/mask-rcnn_fcvit_tiny_1x.py CHECKPOINT 8
-Cost: not run here.
+Cost: not run here. 12 epochs of at most 118,287 images (those with boxes) of up to 1333 x 800 px.
 Published: box AP 42.3, mask AP 38.6 (FCViT-B12, ma-xu/FCViT README); there without the pyramid.
 """
 

@@ -1,7 +1,7 @@
 """UperNet on HorNet-T with global filters, ADE20K, 160,000 steps.
 
 Command: bash tools/transfer_seg.sh configs/transfer/seg/systems/upernet_hornet_tiny_gf_160k.py CHECKPOINT 8
-Cost: not run here.
+Cost: not run here. 160,000 steps of 16 crops of 512 px.
 Published: mIoU 49.2 (HorNet-T GF, raoyongming/HorNet README); there without the pyramid.
 """
 
