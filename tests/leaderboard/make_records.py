@@ -141,7 +141,8 @@ def write_records(root: Path, count: int, points: int, configs: bool = False) ->
                 data = record(stage, name, effect, backbone, seed, shared + generator.normal(0, 0.2), points)
                 folder = root / backbone / name / f"seed{seed}" / stage
                 folder.mkdir(parents=True, exist_ok=True)
-                (folder / "record.json").write_text(text(data), encoding="utf-8")
+                # Those with configs are for people, the thousands for machines.
+                (folder / "record.json").write_text(text(data) if configs else json.dumps(data), encoding="utf-8")
                 if configs:
                     (folder / "config.py").write_text(config(stage, name, backbone, seed), encoding="utf-8")
                 written += 1

@@ -2,7 +2,7 @@
 
 Run as ``python tests/leaderboard/measure.py [--count N] [--points N] [DIR]``. Records are made up below DIR, by
 ``make_records.py``; a DIR that holds some is taken as it is. Printed are seconds of the wall clock, the page's size,
-and milliseconds of filtering in Chromium, each beside what is meant to hold for 10,000 Records.
+and milliseconds from a key to the painted rows in Chromium, each beside what is meant to hold for 10,000 Records.
 """
 
 from __future__ import annotations
