@@ -14,6 +14,8 @@ backbones = [
     "CaiT",
     "CMT",
     "DeiT",
+    "DSS-DeiT",
+    "DSS-Swin",
     "FAN-Hybrid",
     "FAN-ViT",
     "FCViT",

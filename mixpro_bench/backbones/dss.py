@@ -146,9 +146,12 @@ class DSS(Native):
         """
         if not (self.training and self.num_classes):
             return {}
-        # Without decisions the predictors are idle; DDP wants a gradient for every parameter all the same.
-        idle = torch.stack([p.sum() for p in self.predictors.parameters()]).sum() * 0.0
-        losses = {"ratio": self.ratio_weight * ratio_loss(decisions, self.ratios) if decisions else idle}
+        if decisions:
+            losses = {"ratio": self.ratio_weight * ratio_loss(decisions, self.ratios)}
+        else:
+            # What decides is idle then; DDP wants a gradient for every parameter all the same.
+            idle = [p.sum() for name, p in self.named_parameters() if name.startswith(("predictors.", "fast_paths."))]
+            losses = {"ratio": torch.stack(idle).sum() * 0.0}
         if self.teacher is not None:
             with torch.no_grad():
                 model = self.teacher.model.to(x.device)

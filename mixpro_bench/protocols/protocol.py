@@ -40,6 +40,7 @@ PROTOCOLS: dict[tuple[str, int], Protocol] = {}
 # Systems whose drop path is not the usual 0.1 have their own in every protocol; their base configs say whose choice.
 OWN_DROP_PATH: Mapping[str, float] = {
     "ca_swin_tiny": 0.2,
+    "dss_swin_tiny": 0.2,
     "hire_mlp_tiny": 0.0,
     "hornet_tiny": 0.2,
     "hornet_tiny_gf": 0.2,
