@@ -110,7 +110,7 @@ def test_nothing_is_drawn_of_nothing(make):
 def test_any_values_come_back_to_a_step_of_their_span(make, one, other):
     curves, found = only([make(series={"loss": series(one)}), make(seed=1, series={"loss": series(other)})])
     known = [value for value in (*one, *other) if value is not None]
-    if not known:
+    if not known or len(one) == len(other) == 1:
         assert found == {}
         return
     grid, lines = values(curves, found["pretrain", "loss"])
