@@ -86,14 +86,24 @@ class Store:
     def get(self, name: str, severity: int, advance: Advance) -> Subject:
         """Return the classifier on the pictures under a corruption; severity 0 leaves them as they are."""
         path = self.folder / f"{self._key(name, severity)}.npy"
-        if not path.is_file():
+        pictures = self._read(path)
+        if pictures is None:
             self._make(path, name, severity, advance)
+            pictures = np.load(path, mmap_mode="r")
         advance(len(self.indices), len(self.indices))
-        pictures = np.load(path, mmap_mode="r")
         if self._temporary is not None:
             path.unlink()  # the open array keeps it for as long as it is used
         labels = np.asarray(self.subject.dataset.labels)[self.indices.numpy()]
         return self.subject.on(Kept(pictures, labels, self.subject.classes, self.rest, self.rank, self.world))
+
+    def _read(self, path: Path) -> np.ndarray | None:
+        """Return the pictures of a file; None if there is none, or it is not whole."""
+        try:
+            pictures = np.load(path, mmap_mode="r")
+        except (OSError, ValueError, EOFError):
+            return None
+        mine = len(self.indices[self.rank :: self.world])
+        return pictures if pictures.shape == (mine, *self.size, 3) and pictures.dtype == np.uint8 else None
 
     def _key(self, name: str, severity: int) -> str:
         about: dict[str, Any] = {

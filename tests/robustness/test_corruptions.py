@@ -85,6 +85,8 @@ def test_the_cache_is_used_and_is_of_one_question(subject: Subject, cache: Path)
     (file,) = cache.glob("*.npy")
     np.save(file, np.zeros_like(first))
     assert not get().any(), "the second time nothing is made"
+    file.write_bytes(file.read_bytes()[:100])
+    assert np.array_equal(get(), first), "a file that is not whole is made anew"
     assert np.array_equal(get(most=0.0), first), "what may not be kept is not read either"
     assert not np.array_equal(get(seed=1), first)
     assert not np.array_equal(get(least=32), first)
