@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import timm
 import torch
+from timm.layers import PatchEmbed
 from timm.models import TNT as TimmTNT
 from timm.models import Cait, PyramidVisionTransformerV2, Sequencer2d, SwinTransformer, VisionTransformer, Xcit
 from timm.models._manipulate import group_with_matcher
@@ -147,6 +148,20 @@ class TimmBackbone(Backbone):
         h, w = x.shape[-2:]
         if min(h, w) < self.patch_size:
             raise UserError(f"backbone {self.name} takes images from {self.patch_size} px a side on, not {h} x {w}")
+        embed = getattr(self.model, "patch_embed", None)
+        if not isinstance(embed, PatchEmbed):
+            return
+        # What timm asserts, as a sentence.
+        if embed.strict_img_size and embed.img_size is not None and (h, w) != tuple(embed.img_size):
+            told = " x ".join(map(str, embed.img_size))
+            raise UserError(
+                f"backbone {self.name} classifies images of {told} px, not {h} x {w}: set model.backbone.img_size"
+            )
+        rows, columns = embed.patch_size
+        if not embed.dynamic_img_pad and (h % rows or w % columns):
+            raise UserError(
+                f"backbone {self.name} classifies images of whole patches of {rows} x {columns} px, not {h} x {w}"
+            )
 
 
 def _layer_ids(model: nn.Module) -> dict[str, int]:

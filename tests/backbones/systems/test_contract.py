@@ -193,6 +193,17 @@ def test_bad_input_is_refused_in_a_sentence(one: System):
 
 
 @every
+def test_any_size_is_classified_or_refused_in_a_sentence(one: System):
+    model, x = small(one).eval(), images(1, (67, 90))
+    if one.name in ("CaiT", "DeiT", "Swin"):  # in dense use they pad
+        with pytest.raises(UserError, match=r"classifies images of .* px, not 67 x 90"):
+            model(x)
+        return
+    with torch.no_grad():
+        assert model(x).logits.isfinite().all()
+
+
+@every
 def test_a_checkpoint_of_another_variant_is_refused(one: System, tmp_path):
     state = {f"backbone.{name}": value for name, value in small(one).state_dict().items()}
     path = save_checkpoint(dict(meta=dict(mixpro_bench=dict(preset="mixpro")), state_dict=state), tmp_path / "up.pth")
