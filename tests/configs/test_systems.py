@@ -31,7 +31,7 @@ LIKE = {
 PARAMS = [
     pytest.param(e, id=Path(e.file).stem, marks=() if e.backbone in SHOWN else pytest.mark.configs)
     for e in OWN
-    if e.preset != "mixup-cutmix"
+    if e.task != "pretrain" or e.preset in ("none", "mixpro")
 ]
 each = pytest.mark.parametrize("entry_of_system", PARAMS)
 
