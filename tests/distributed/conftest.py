@@ -96,7 +96,7 @@ def config(tmp_path_factory) -> Callable[[str], Path]:
     from mixpro_bench.datasets.digits import build_digits
 
     folder = tmp_path_factory.mktemp("configs")
-    data = build_digits(folder / "digits", counts=dict(cls=(96, 8), det=(2, 2), seg=(16, 4)))
+    data = build_digits(folder / "digits", counts=dict(cls=(96, 10), det=(2, 2), seg=(16, 4)))
 
     def write(name: str) -> Path:
         case = CASES[name]

@@ -35,7 +35,7 @@ LENGTH = {
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     root = tmp_path_factory.mktemp("digits")
-    made = build_digits(root, counts=dict(cls=(4, 12), det=(6, 3), seg=(6, 3)))
+    made = build_digits(root, counts=dict(cls=(12, 12), det=(6, 3), seg=(6, 3)))
     (root / "v1-seed0").symlink_to(made)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MIXPRO_DIGITS", str(root))
