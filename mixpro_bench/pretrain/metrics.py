@@ -1,4 +1,4 @@
-"""Classification accuracy as an mmengine metric."""
+"""Classification accuracy, and the error of a reconstruction, as mmengine metrics."""
 
 from __future__ import annotations
 
@@ -52,3 +52,16 @@ class TopK(BaseMetric):
         """Return ``top1``, ``top5``, ... in percent."""
         ranks = torch.tensor(results)
         return {f"top{k}": float((ranks < k).double().mean() * 100) for k in self.topk}
+
+
+@METRICS.register_module()
+class Reconstruction(BaseMetric):
+    """Mean over images of the squared error of what an objective such as MixMIM reconstructs."""
+
+    def process(self, data_batch, data_samples: Sequence[dict]) -> None:
+        """Keep the error of each image."""
+        self.results.extend(torch.stack([sample["reconstruction"] for sample in data_samples]).tolist())
+
+    def compute_metrics(self, results: list[float]) -> dict[str, float]:
+        """Return ``reconstruction``."""
+        return {"reconstruction": float(torch.tensor(results).double().mean())}

@@ -81,7 +81,7 @@ class MixProHook(Hook):
         """
         if (self.start_epoch or self.off_last_epochs) and isinstance(runner.train_loop, IterBasedTrainLoop):
             raise UserError("MixProHook start_epoch and off_last_epochs count epochs, but train_cfg counts iterations")
-        model = _model(runner)
+        model = model_of(runner)
         own, given = getattr(model, "policy", None), self.policy
         if isinstance(own, MixPolicy):
             if given is not None:
@@ -216,5 +216,6 @@ def _same_draws_afterwards() -> Iterator[None]:
     random.setstate(python)
 
 
-def _model(runner):
+def model_of(runner: Any) -> Any:
+    """Return the model that is trained, out of what DDP may have put around it."""
     return runner.model.module if is_model_wrapper(runner.model) else runner.model

@@ -7,6 +7,8 @@ from mixpro_bench.protocols.protocol import Protocol, add, epochs
 _SHORT = {"optim_wrapper.clip_grad": dict(max_norm=5.0), "optim_wrapper.optimizer.lr": 1e-3}
 for _name, _task, _batch, _length in (
     ("digits-cls", "pretrain", 32, epochs(10)),
+    # Without labels: configs/pretrain/digits/mixmim_digits_mixmim.py.
+    ("digits-mim", "pretrain", 32, epochs(10)),
     ("digits-det", "det", 8, {"train_cfg.max_iters": 100}),
     ("digits-seg", "seg", 8, {"train_cfg.max_iters": 160}),
     ("small-cls", "pretrain", 64, epochs(10)),

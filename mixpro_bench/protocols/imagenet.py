@@ -113,3 +113,36 @@ add(_transmix("in1k-official-transmix-b", f"{_TRANSMIX}deit_b_transmix.yaml", 5,
 add(_pretraining("in1k-official-tl-align", "Euphoria16/TL-Align main_tla.py, samplers.py", _LATE, sampler=_THRICE))
 add(_pretraining("in1k-official-tokenmix", "Sense-X/TokenMix main.py, exp/deit_small/run.sh", _LATE, 310, ema=True))
 add(_pretraining("in1k-official-smmix", "ChenMnZ/SMMix main.py, README.md", _LATE, train=dict(re_prob=0.0)))
+
+# Without labels, so without a policy: MixMIM's own pretraining.
+_MIM_SCHEDULE = [
+    dict(type="LinearLR", start_factor=1e-4, by_epoch=True, begin=0, end=40, convert_to_iter_based=True),
+    dict(type="CosineAnnealingLR", by_epoch=True, begin=40, end=600, T_max=560, convert_to_iter_based=True),
+]
+add(
+    Protocol(
+        "in1k-mim-600e",
+        1,
+        "pretrain",
+        2048,
+        {
+            **epochs(600),
+            **adamw(1.2e-3, 0.05),
+            "optim_wrapper.optimizer": dict(type="AdamW", lr=1.2e-3, betas=(0.9, 0.95), weight_decay=0.05),
+            **scaled(2048),
+            "param_scheduler": _MIM_SCHEDULE,
+            "model.ratio": 0.5,
+            "train_dataloader.drop_last": True,
+            "train_dataloader.sampler": _ONCE,
+            "train_dataloader.dataset.transform": {
+                **_TRAIN,
+                **dict(scale=(0.2, 1.0), auto_augment=None, color_jitter=None, re_prob=0.0),
+            },
+            "val_dataloader.dataset.transform": _VAL,
+            "custom_hooks": [dict(type="mixpro_bench.PlaceHook")],
+            "bench.transfer_weights": None,
+        },
+        "MixMIM, 600 epochs of batch 2048; the rest as mmpretrain's mixmim-base_16xb128-coslr-300e",
+        other_drop_path=0.0,
+    )
+)
