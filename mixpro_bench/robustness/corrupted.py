@@ -192,6 +192,20 @@ def _reserve(path: Path, shape: tuple[int, ...]) -> None:
         raise UserError(f"{path.parent} has no room for {size:.2f} GiB ({error.strerror}): free some") from None
 
 
+def prepared_place(folder: str | Path, name: str, severity: int) -> Path:
+    """Return where the pictures of a corruption and severity lie in a prepared ImageNet-C.
+
+    Raises:
+        UserError: If they do not.
+    """
+    group = next(group for group, names in GROUPS.items() if name in names)
+    places = [Path(folder) / name / str(severity), Path(folder) / group / name / str(severity)]
+    place = next((one for one in places if one.is_dir()), None)
+    if place is None:
+        raise UserError(f"{places[0]} does not exist: <corruption>/<severity>/<class> folders are expected in {folder}")
+    return place
+
+
 def prepared(folder: str | Path, name: str, severity: int, subject: Subject, most: int | None = None) -> Subject:
     """Return the classifier on the pictures of a prepared ImageNet-C.
 
@@ -207,11 +221,7 @@ def prepared(folder: str | Path, name: str, severity: int, subject: Subject, mos
     Raises:
         UserError: If that is missing, or no class of it is the model's.
     """
-    group = next(group for group, names in GROUPS.items() if name in names)
-    places = [Path(folder) / name / str(severity), Path(folder) / group / name / str(severity)]
-    place = next((one for one in places if one.is_dir()), None)
-    if place is None:
-        raise UserError(f"{places[0]} does not exist: <corruption>/<severity>/<class> folders are expected in {folder}")
+    place = prepared_place(folder, name, severity)
     archive = open_folder(place)
     number = {one: label for label, one in enumerate(subject.classes)}
     known = [one for one in archive.names if one.split("/", 1)[0] in number]

@@ -6,7 +6,6 @@ After Hendrycks and Dietterich, Benchmarking Neural Network Robustness to Common
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -16,9 +15,9 @@ from typing import Any, ClassVar
 from mixpro_bench.errors import UserError
 from mixpro_bench.leaderboard.record import RECORD_NAME, Record, read_record
 from mixpro_bench.robustness.corrupt import COMMON, GROUPS, LEAST, SEVERITIES, library, names_of, severities_of
-from mixpro_bench.robustness.corrupted import Store, prepared
+from mixpro_bench.robustness.corrupted import Store, prepared, prepared_place
 from mixpro_bench.robustness.part import Curve, Finding, Part, Steps
-from mixpro_bench.robustness.pictures import evenly
+from mixpro_bench.robustness.pictures import evenly, told_of
 from mixpro_bench.robustness.subject import Advance, Subject, accuracy
 
 LIBRARY = "imagecorruptions-imaug"
@@ -98,7 +97,7 @@ class Corruptions(Part):
             except PackageNotFoundError:
                 told["library"] = None
         else:
-            told["folder"] = os.path.basename(os.path.abspath(self.folder))
+            told["folder"] = told_of(self.folder, prepared_place(self.folder, self.names[0], self.severities[0]))
         return told
 
     def check(self, subject: Subject) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 from mixpro_bench.datasets.archive import Archive
 from mixpro_bench.errors import UserError
 from mixpro_bench.robustness.part import Finding, Part, Steps
-from mixpro_bench.robustness.pictures import Listed, open_folder
+from mixpro_bench.robustness.pictures import Listed, open_folder, told_of
 from mixpro_bench.robustness.subject import Advance, Subject
 from mixpro_bench.robustness.unknown import SCORES, detection, sureness
 
@@ -125,8 +125,8 @@ class External(Part):
         self.imagenet_o, self.ood = imagenet_o, ood
 
     def options(self) -> dict[str, Any]:
-        """Return the folders by their own names: where they lie makes no difference."""
-        return {name: None if path is None else Path(path).name for name, path in super().options().items()}
+        """Return the folders by their own names and those of their pictures: where they lie makes no difference."""
+        return {name: None if path is None else told_of(path) for name, path in super().options().items()}
 
     def check(self, subject: Subject) -> None:
         """Refuse folders that are not there, and sets of which no class is the model's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,19 @@ def open_folder(path: str | Path) -> Archive:
     if not path.exists():
         raise UserError(f"{path} does not exist: name a folder of pictures, or the zip or tar of one")
     return Archive(path.parent, path.name if path.is_dir() else path.stem)
+
+
+def told_of(path: str | Path, inside: Path | None = None) -> str:
+    """Return what a folder of pictures is told by in options: its name, and a hash of the names of its pictures.
+
+    Where it lies makes no difference, but another folder of the same name does.
+
+    Args:
+        path: The folder.
+        inside: The folder in it that speaks for all of it, as listing the whole would take long.
+    """
+    names = "\n".join(open_folder(inside or path).names)
+    return f"{Path(path).absolute().name} {hashlib.sha256(names.encode()).hexdigest()[:12]}"
 
 
 def evenly(count: int, most: int | None) -> torch.Tensor:

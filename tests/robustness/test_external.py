@@ -128,6 +128,17 @@ def test_unknown_pictures(subject: Subject, tmp_path: Path) -> None:
     assert finding.notes == ("ood: 12 unknown pictures against the 60 validation pictures",)
 
 
+def test_another_folder_of_the_same_name_is_another_question(tmp_path: Path) -> None:
+    told = []
+    for place, names in (("one", ["a.png"]), ("two", ["a.png"]), ("three", ["b.png"])):
+        (tmp_path / place / "images").mkdir(parents=True)
+        for name in names:
+            Image.new("RGB", (9, 9)).save(tmp_path / place / "images" / name)
+        told.append(make_part("external", {"ood": str(tmp_path / place / "images")}).options()["ood"])
+    assert told[0] == told[1]
+    assert told[1] != told[2]
+
+
 def test_classes_that_do_not_map_are_named(subject: Subject, tmp_path: Path) -> None:
     for name in ("n01440764", "n01443537"):
         (tmp_path / "A" / name).mkdir(parents=True)
