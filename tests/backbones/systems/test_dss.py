@@ -19,6 +19,8 @@ from mixpro_bench.backbones.dss import Predictor, number_kept, ratio_loss
 from mixpro_bench.backbones.dss_deit import seen_attention
 from mixpro_bench.backbones.dss_swin import attended, fast, slow
 from mixpro_bench.errors import UserError
+from mixpro_bench.mixing import Place
+from mixpro_bench.pretrain import MixClassifier
 
 pytestmark = pytest.mark.systems
 
@@ -289,3 +291,22 @@ def test_transfer_trains_both_paths_and_no_predictor():
     idle = {n.split(".")[0] for n, p in model.named_parameters() if p.grad is None or not p.grad.any()}
     assert idle == {"predictors", "norm"}
     assert not any(p.requires_grad for p in model.predictors.parameters())
+
+
+@pytest.mark.parametrize("keep", [0.7, 1.0])
+@pytest.mark.parametrize("name", ["DSSDeiT", "DSSSwin"])
+def test_its_losses_are_trained_with(name: str, keep: float):
+    variant = "dss_deit_test" if name == "DSSDeiT" else "dss_swin_test"
+    backbone = dict(type=f"mixpro_bench.{name}", variant=variant, num_classes=5, keep=keep)
+    if name == "DSSSwin" and keep == 1:
+        backbone["step"] = 0.0
+    model = MixClassifier(backbone, dict(preset="mixpro", mask_patch=16))
+    model.place = Place(0, 0)
+    losses = model(images(4), torch.arange(4), mode="loss")
+    assert (losses["loss_ratio"] > 0) == (keep < 1)
+    total, _ = model.parse_losses(losses)
+    summed = sum(value.detach() for key, value in losses.items() if key.startswith("loss_"))
+    assert torch.allclose(total.detach(), summed)
+    total.backward()
+    # DDP waits for every parameter at every step, also where nothing is dropped.
+    assert [n for n, p in model.named_parameters() if p.grad is None] == []
