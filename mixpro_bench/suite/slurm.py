@@ -75,21 +75,21 @@ class SlurmExecutor:
             run_command(program, "--version")
         jobs = self._own_jobs(runs, tag)
         outcomes = _Outcomes(runs, root, display)
-        for run in runs:
-            if run.name in jobs:
-                display.note(f"{run.name}: in the queue as {jobs[run.name]}")
-            elif outcomes.finished(run):
-                outcomes.settle(Outcome(run, "kept"))
-            else:
-                jobs[run.name] = self._submit(run, outcomes.needed(run), jobs, root, tag)
-                after = f", after {run.needs}" if run.needs in jobs else ""
-                display.note(f"{run.name}: submitted as {jobs[run.name]}{after}")
         try:
+            for run in runs:
+                if run.name in jobs:
+                    display.note(f"{run.name}: in the queue as {jobs[run.name]}")
+                elif outcomes.finished(run):
+                    outcomes.settle(Outcome(run, "kept"))
+                else:
+                    jobs[run.name] = self._submit(run, outcomes.needed(run), jobs, root, tag)
+                    after = f", after {run.needs}" if run.needs in jobs else ""
+                    display.note(f"{run.name}: submitted as {jobs[run.name]}{after}")
             if self.wait:
                 self._watch(jobs, outcomes, tag)
         except KeyboardInterrupt:
-            ids = " ".join(jobs[run.name].id for run in outcomes.missing())
-            display.note(f"the jobs stay in the queue: the same command watches them again, 'scancel {ids}' ends them")
+            ids = " ".join(jobs[run.name].id for run in outcomes.missing() if run.name in jobs)
+            display.note(f"the jobs stay in the queue: the same command goes on with them, 'scancel {ids}' ends them")
             raise
         return [outcomes.of.get(run.name) or Outcome(run, "queued", reason=str(jobs[run.name])) for run in runs]
 
