@@ -147,6 +147,7 @@ class Chromium:
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         self.call("Page.navigate", url=path.resolve().as_uri())
         self.until("document.documentElement?.dataset.ready === 'yes'")
+        self.painted()
 
     def until(self, condition: str, seconds: float = 20) -> None:
         end = time.monotonic() + seconds
@@ -171,11 +172,17 @@ class Chromium:
         self.call("Input.dispatchKeyEvent", type="keyDown", **what, **({"text": text} if text else {}))
         self.call("Input.dispatchKeyEvent", type="keyUp", **what)
 
+    def painted(self) -> None:
+        """Wait until what there is has been painted: what is clicked before that is lost."""
+        self.js("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))")
+
     def click(self, selector: str) -> None:
+        node = f"document.querySelector({json.dumps(selector)})"
+        self.js(f"{node}.scrollIntoView({{block: 'center'}})")
+        self.painted()
         box = self.js(
-            f"(() => {{ const node = document.querySelector({json.dumps(selector)});"
-            " node.scrollIntoView({block: 'center'});"
-            " const box = node.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]; })()"
+            f"(() => {{ const box = {node}.getBoundingClientRect();"
+            " return [box.x + box.width / 2, box.y + box.height / 2]; })()"
         )
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
