@@ -169,9 +169,9 @@ def seeded(seed: int) -> Iterator[None]:
 class SeededDataset(Dataset):
     """A dataset whose sample i of epoch e is always augmented the same way; any other attribute is the inner one's.
 
-    The repeats of a sample in one epoch are augmented each in its own way; plain integers count as epoch 0. Works around
-    any map-style dataset that draws from Python's, NumPy's legacy or torch's CPU generator, such as those of mmdet and
-    mmseg; when these retry with another index, that is drawn too.
+    The repeats of a sample in one epoch are augmented each in its own way; plain integers count as epoch 0. Works
+    around any map-style dataset that draws from Python's, NumPy's legacy or torch's CPU generator, such as those of
+    mmdet and mmseg; when these retry with another index, that is drawn too.
 
     Args:
         dataset: The dataset.
