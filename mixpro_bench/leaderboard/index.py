@@ -105,6 +105,7 @@ def _same_run(a: Record, b: Record) -> bool:
     return same_weights and a.created == b.created and a.metrics == b.metrics
 
 
+@collector_off()
 def _index(root: Path, good: list[tuple[Path, Record]], bad: list[tuple[Path, str]]) -> Index:
     first: dict[Hashable, list[tuple[Path, Record]]] = {}
     kept, copies, contradictions = [], [], []
