@@ -20,7 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="RUN", help="only these runs and what they need: det, 'det/mixpro/*'"
     )
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be run")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be run, and about what it costs")
+    parser.add_argument(
+        "--tflops",
+        type=float,
+        default=100.0,
+        metavar="N",
+        help="dry run: 1e12 operations per second that a GPU sustains, for the estimate of GPU hours",
+    )
     parser.add_argument(
         "--executor",
         choices=("local", "slurm"),
@@ -53,7 +60,9 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--jobs is for --executor local: SLURM decides how many runs go on at once")
     plan = build_plan(args.config, args.work_dir, args.only, dry=args.dry_run)
     executor = _executor(args, plan)
-    return dry_run(plan) if args.dry_run else run_suite(plan, args.work_dir, executor=executor)
+    if args.tflops <= 0:
+        raise UserError(f"--tflops {args.tflops:g}: a positive number is expected")
+    return dry_run(plan, tflops=args.tflops) if args.dry_run else run_suite(plan, args.work_dir, executor=executor)
 
 
 def _executor(args: argparse.Namespace, plan: Plan) -> Executor:

@@ -17,6 +17,7 @@ from mixpro_bench.errors import UserError
 from mixpro_bench.leaderboard.index import load_index
 from mixpro_bench.leaderboard.table import build_tables
 from mixpro_bench.leaderboard.write import print_tables, write_csv, write_markdown
+from mixpro_bench.suite.estimate import TFLOPS, sentences
 from mixpro_bench.suite.execute import LocalExecutor
 from mixpro_bench.suite.outcome import Executor, Outcome
 from mixpro_bench.suite.plan import Plan
@@ -48,8 +49,14 @@ def run_suite(plan: Plan, root: str | Path, *, executor: Executor | None = None,
     return report(outcomes, console)
 
 
-def dry_run(plan: Plan, console: Console | None = None) -> int:
-    """Say for each run what would be done, which data are missing, and which were not checked."""
+def dry_run(plan: Plan, console: Console | None = None, tflops: float = TFLOPS) -> int:
+    """Say for each run what would be done, what that costs, which data are missing, and which were not checked.
+
+    Args:
+        plan: The runs.
+        console: Where to; standard output by default.
+        tflops: What a GPU is taken to sustain, in 1e12 operations per second.
+    """
     console = console or Console()
     records = {run.name: run.record() for run in plan.runs}
     done: set[str] = set()
@@ -64,6 +71,8 @@ def dry_run(plan: Plan, console: Console | None = None) -> int:
                 done.add(run.name)
         console.print(escape(f"{run.name}: {text}"), highlight=False, soft_wrap=True)
     console.print(f"{len(plan.runs)} runs, {len(done)} of them done", highlight=False)
+    for sentence in sentences([run for run in plan.runs if run.name not in done], plan.costs, tflops):
+        console.print(escape(f"estimate: {sentence}"), highlight=False, soft_wrap=True)
     for sentence in plan.missing:
         console.print(escape(f"missing: {sentence}"), highlight=False, soft_wrap=True)
     for sentence in plan.unchecked:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mixpro_bench.errors import UserError
 from mixpro_bench.suite.backbones import PLACE, backbones_of, check_backbones, slug, with_tiny
 from mixpro_bench.suite.data import DIGITS, apply_data, prepare_data
+from mixpro_bench.suite.estimate import Cost, cost_of
 from mixpro_bench.suite.robustness import part_runs
 from mixpro_bench.suite.run import Run, run_name
 
@@ -52,6 +53,7 @@ class Plan:
         unchecked: A sentence for each set of data that has passed no check, with the command; of a dry run only.
         baseline: Method that gains are measured against, if any.
         slurm: What the suite asks of SLURM; see `mixpro_bench.suite.slurm_options`.
+        costs: Estimated cost of runs by name; of a dry run only.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Plan:
     unchecked: tuple[str, ...] = ()
     baseline: str | None = None
     slurm: Mapping[str, Any] = field(default_factory=dict)
+    costs: Mapping[str, Cost] = field(default_factory=dict)
 
 
 def build_plan(path: str | Path, root: str | Path, only: Sequence[str] = (), *, dry: bool = False) -> Plan:
@@ -110,6 +113,7 @@ def build_plan(path: str | Path, root: str | Path, only: Sequence[str] = (), *, 
         unchecked=tuple(dict.fromkeys(data.unchecked)),
         baseline=suite.get("baseline", BASELINE if BASELINE in suite["methods"] else None),
         slurm=suite.get("slurm", {}),
+        costs=data.costs,
     )
 
 
@@ -160,6 +164,7 @@ class _Data:
         self.dry = dry
         self.missing: list[str] = []
         self.unchecked: list[str] = []
+        self.costs: dict[str, Cost] = {}
         self._known: dict[str, str] = {}
 
     def apply(self, cfg: Config, task: str, setting: Any, source: Path, cache_dir: Path) -> tuple[Config, str | None]:
@@ -191,6 +196,23 @@ class _Configs:
 
     def __init__(self) -> None:
         self._known: dict[str, Config] = {}
+        self._costs: dict[str, Cost] = {}
+
+    def cost(self, cfg: Config, batch: int | None) -> Cost:
+        """Return the estimated cost of a config's run; that of configs with one backbone and schedule is one."""
+        from mixpro_bench.config import canonical_json
+
+        plain = cfg.to_dict()
+        deciding = [
+            plain["model"].get("backbone"),
+            plain.get("train_cfg"),
+            plain.get("bench", {}).get("protocol"),
+            batch,
+        ]
+        key = canonical_json(deciding)
+        if key not in self._costs:
+            self._costs[key] = cost_of(plain, batch)
+        return self._costs[key]
 
     def load(self, path: Path, options: Mapping[str, Any] | None) -> Config:
         """Return a config with options; it is not to be changed."""
@@ -230,12 +252,15 @@ def _maker(
     cfg, seen = data.apply(cfg, task, suite.get("data"), path, root / "_data")
     facts: dict[str, Any] = {"config": config_hash(cfg), "data": seen}
     batch, own = batch_of(cfg, entry.get("options") or {})
+    cost = configs.cost(cfg, batch) if data.dry else None
     if batch != own:
         facts["global_batch"] = batch
     text = config_text(cfg)
 
     def make(method: str, seed: int, needs: str | None = None) -> Run:
         work_dir = root / run_name(task, method, seed)
+        if cost is not None:
+            data.costs[run_name(task, method, seed)] = cost
         return Run(task, method, seed, work_dir, facts, needs, text, global_batch=batch)
 
     return make
