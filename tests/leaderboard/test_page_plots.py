@@ -89,16 +89,16 @@ def figure(start):
 def test_seeds_are_thin_lines_and_many_are_a_span(drawn):
     loss = figure("pretrain: loss")
     assert drawn.js(f"{loss}.querySelectorAll('g').length") == 2
-    # MixPro's five seeds are a span and a mean; the two of the baseline are lines beside theirs.
-    assert drawn.js(f"{loss}.querySelector('.line0').querySelectorAll('.span').length") == 1
-    assert drawn.js(f"{loss}.querySelector('.line0').querySelectorAll('.seed').length") == 0
-    assert drawn.js(f"{loss}.querySelector('g.line1').querySelectorAll('.seed').length") == 2
+    # MixPro's five seeds are a span and a mean; the two of the baseline, which comes first, are lines beside theirs.
+    assert drawn.js(f"{loss}.querySelector('g.line0').querySelectorAll('.seed').length") == 2
+    assert drawn.js(f"{loss}.querySelector('g.line1').querySelectorAll('.span').length") == 1
+    assert drawn.js(f"{loss}.querySelector('g.line1').querySelectorAll('.seed').length") == 0
     assert drawn.js(f"{loss}.querySelectorAll('.mean').length") == 2 + 2  # and in the legend
-    assert drawn.js(f"[...{loss}.querySelectorAll('.legend li')].map((node) => node.textContent)") == ["mixpro", "none"]
+    assert drawn.js(f"[...{loss}.querySelectorAll('.legend li')].map((node) => node.textContent)") == ["none", "mixpro"]
     said = drawn.js(f"{loss}.querySelector('svg').ariaLabel")
-    found = re.search(r"Last values: mixpro: ([0-9.]+) at 30; none: ([0-9.]+) at 30", said)
-    assert float(found[1]) == pytest.approx(2.2, abs=0.01)
-    assert float(found[2]) == pytest.approx(2.05, abs=0.01)
+    found = re.search(r"Last values: none: ([0-9.]+) at 30; mixpro: ([0-9.]+) at 30", said)
+    assert float(found[1]) == pytest.approx(2.05, abs=0.01)
+    assert float(found[2]) == pytest.approx(2.2, abs=0.01)
 
 
 def test_a_gap_is_no_line(drawn):

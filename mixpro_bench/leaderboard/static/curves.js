@@ -83,9 +83,9 @@ function coursesOf(table, rows, grids) {
   }
   const place = ([key]) => CURVES_SHOWN.indexOf(key.split("\n")[1]);
   return [...figures].sort((a, b) => place(a) - place(b)).map(([, items]) => {
-    // The baseline has a line in every figure, whatever else is left out.
+    // The baseline has a line in every figure, whatever else is left out, and the first one: its colour stays the same.
     const base = items.filter((item) => item.base).slice(0, 1);
-    const used = [...items.filter((item) => !item.base).slice(0, MOST_LINES - base.length), ...base];
+    const used = [...base, ...items.filter((item) => !item.base).slice(0, MOST_LINES - base.length)];
     const { curve } = used[0];
     return courseFigure(used, grids, `${curve.stage}: ${curve.title} over training${seedsOf(used)}`, items.length - used.length);
   });

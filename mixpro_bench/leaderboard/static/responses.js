@@ -62,9 +62,9 @@ function responsesOf(table, rows) {
   }
   const place = ([key]) => RESPONSES_SHOWN.indexOf(key.split("\n")[1]);
   return [...figures].sort((a, b) => place(a) - place(b)).map(([, items]) => {
-    // The baseline has a line in every figure, whatever else is left out.
+    // The baseline has a line in every figure, whatever else is left out, and the first one: its colour stays the same.
     const kept = items.filter((item) => item.base).slice(0, 1);
-    const used = [...items.filter((item) => !item.base).slice(0, MOST_RESPONSES - kept.length), ...kept];
+    const used = [...kept, ...items.filter((item) => !item.base).slice(0, MOST_RESPONSES - kept.length)];
     return responseFigure(used, responseCaption(used), items.length - used.length);
   });
 }
