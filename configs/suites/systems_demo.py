@@ -3,6 +3,7 @@
 Two epochs and 50 steps say nothing about which system is better; the variants differ in size besides. One seed.
 
 Command: mixpro-bench suite configs/suites/systems_demo.py --work-dir work_dirs/systems_demo
+Cost:    81 runs, 20 minutes seen on 2 CPU cores.
 """
 
 name = "systems_demo"
