@@ -15,7 +15,7 @@ from mixpro_bench.backbones.contract import Backbone
 from mixpro_bench.datasets.classification import ImageFolder
 from mixpro_bench.errors import UserError
 from mixpro_bench.files import write_bytes_atomic
-from mixpro_bench.robustness.subject import Advance, Subject
+from mixpro_bench.robustness.subject import Advance, Subject, everybody
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ def features_of(subject: Subject, split: str, advance: Advance) -> Features:
     }
     path = _place(subject, split, told)
     values = _read(path, told)
-    if values is None:
+    # Computing takes all processes: one that does not see the file yet must not be left to it alone.
+    if not everybody(values is not None) or values is None:
         bare = without_classifier(subject.backbone)
         values = chosen.collect(lambda images: bare(images).logits, advance=advance)
         _write(path, values, told)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.dist import get_world_size, is_main_process
 
 from mixpro_bench.errors import UserError
 from mixpro_bench.leaderboard.record import RECORD_NAME, SCHEMA_VERSION, Record, read_record, record_from, write_record
@@ -72,7 +73,7 @@ def run_parts(
             started = time.perf_counter()
             finding = part.run(subject, progress(part.name) if progress else lambda done, total: None)
             record = record_of(subject, part, question, finding, time.perf_counter() - started)
-            if _main() and finding.metrics:  # a part that had nothing to measure is asked again
+            if is_main_process() and finding.metrics:  # a part that had nothing to measure is asked again
                 write_record(record, path)
         outcomes.append(Outcome(part.name, record, path, fresh))
         if done is not None:
@@ -100,7 +101,6 @@ def record_of(subject: Subject, part: Part, question: Mapping[str, Any], finding
     told = subject.upstream.told
     unknown = subject.upstream.path.stem
     commit, dirty = code_version()
-    passes = len(subject.indices)
     recipe = {key: question[key] for key in ("part", "version", "options", "images", "data", "seed")}
     recipe["training_data"] = question.get("training_data")
     data = {
@@ -117,7 +117,7 @@ def record_of(subject: Subject, part: Part, question: Mapping[str, Any], finding
             "wall_s": round(seconds, 3),
             "train_s": 0.0,
             "peak_memory_mb": round(_peak_mb(), 1),
-            "devices": _world(),
+            "devices": get_world_size(),
         },
         "provenance": {
             "commit": commit,
@@ -131,7 +131,7 @@ def record_of(subject: Subject, part: Part, question: Mapping[str, Any], finding
         "question": dict(question),
         "curves": {name: asdict(curve) for name, curve in finding.curves.items()},
         "notes": list(finding.notes),
-        "images": passes,
+        "images": len(subject.indices),
     }
     if told:
         kept = ("method", "preset", "seed", "protocol", "version")
@@ -152,15 +152,3 @@ def _peak_mb() -> float:
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-
-
-def _main() -> bool:
-    from mmengine.dist import is_main_process
-
-    return is_main_process()
-
-
-def _world() -> int:
-    from mmengine.dist import get_world_size
-
-    return get_world_size()

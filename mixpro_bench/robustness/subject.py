@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.dist import get_rank, get_world_size
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -119,7 +120,8 @@ class Subject:
             raise UserError(f"--limit {limit}: at least one picture has to be measured")
         self.indices = torch.arange(count) * size // count
         self.labels = torch.as_tensor(dataset.labels)[self.indices]
-        self._clean: tuple[Tensor, Tensor] | None = None
+        self._clean: Tensor | None = None
+        self._one: Tensor | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -152,7 +154,7 @@ class Subject:
             change: Changes each picture.
             indices: Which pictures, of the data set; those of the subject by default.
         """
-        mine = (self.indices if indices is None else indices)[_rank() :: _world()]
+        mine = (self.indices if indices is None else indices)[get_rank() :: get_world_size()]
         loader = DataLoader(
             _Chosen(Pictures(self.dataset, change), mine), batch_size=self.batch_size, num_workers=self.workers
         )
@@ -162,9 +164,8 @@ class Subject:
     def images(self) -> Tensor:
         """Return all images of this process' share, normalised, (n, 3, H, W), read once and kept on the CPU."""
         if self._clean is None:
-            parts = [(images.cpu(), numbers) for images, _, numbers in self.batches()]
-            self._clean = torch.cat([images for images, _ in parts]), torch.cat([numbers for _, numbers in parts])
-        return self._clean[0]
+            self._clean = torch.cat([images.cpu() for images, _, _ in self.batches()])
+        return self._clean
 
     def scores(
         self, perturb: Perturb | None = None, *, change: Change | None = None, advance: Advance = _nothing
@@ -198,23 +199,22 @@ class Subject:
                 with torch.enable_grad():
                     images = perturb(images, labels, numbers).detach()
             kept.append(read(images).float().cpu())
-            advance(sum(map(len, kept)) * _world(), len(self.indices))
+            advance(sum(map(len, kept)) * get_world_size(), len(self.indices))
         return gather(torch.cat(kept) if kept else torch.empty(0), len(self.indices))
 
     def _source(self, change: Change | None) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         if change is not None or not self.fits_in_memory():
             yield from self.batches(change)
             return
-        images, mine = self.images(), self.indices[_rank() :: _world()]
-        labels = self.labels[_rank() :: _world()]
+        images, mine = self.images(), self.indices[get_rank() :: get_world_size()]
+        labels = self.labels[get_rank() :: get_world_size()]
         for start in range(0, len(mine), self.batch_size):
             part = slice(start, start + self.batch_size)
             yield images[part].to(self.device), labels[part].to(self.device), mine[part]
 
     def fits_in_memory(self, most: int = 2**30) -> bool:
         """Tell whether all images of this process take at most ``most`` bytes."""
-        one = self.dataset.transform(self.dataset.image(int(self.indices[0])))
-        return one.numel() * 4 * len(self.indices) // _world() <= most
+        return self._first().numel() * 4 * len(self.indices) // get_world_size() <= most
 
     def training(self) -> ImageFolder:
         """Return the training pictures under the validation transform, opened once.
@@ -261,8 +261,13 @@ class Subject:
 
     def image_size(self) -> tuple[int, int]:
         """Return height and width of the images."""
-        one = self.dataset.transform(self.dataset.image(int(self.indices[0])))
+        one = self._first()
         return one.shape[-2], one.shape[-1]
+
+    def _first(self) -> Tensor:
+        if self._one is None:
+            self._one = self.dataset.transform(self.dataset.image(int(self.indices[0])))
+        return self._one
 
 
 class _Chosen(Dataset):
@@ -395,7 +400,7 @@ def gather(mine: Tensor, total: int) -> Tensor:
         mine: This process' share, (n, ...), on the CPU.
         total: How many there are in all.
     """
-    world = _world()
+    world = get_world_size()
     if world == 1:
         return mine
     import torch.distributed as dist
@@ -406,6 +411,17 @@ def gather(mine: Tensor, total: int) -> Tensor:
     for rank, part in enumerate(parts):
         whole[rank::world] = part
     return whole
+
+
+def everybody(mine: bool) -> bool:
+    """Return whether something holds in every process; all of them have to ask."""
+    if get_world_size() == 1:
+        return mine
+    import torch.distributed as dist
+
+    answers: list[Any] = [None] * get_world_size()
+    dist.all_gather_object(answers, mine)
+    return all(answers)
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
@@ -446,15 +462,3 @@ def join_processes(launcher: str) -> Iterator[None]:
         yield
     finally:
         dist.destroy_process_group()
-
-
-def _rank() -> int:
-    from mmengine.dist import get_rank
-
-    return get_rank()
-
-
-def _world() -> int:
-    from mmengine.dist import get_world_size
-
-    return get_world_size()
