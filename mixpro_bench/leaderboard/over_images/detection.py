@@ -15,18 +15,28 @@ import numpy as np
 from mixpro_bench.errors import UserError
 
 MOST_DETECTIONS = 100  # of an image and category, as in COCO's AP
-NAMES = {"mAP": slice(None), "mAP_50": slice(0, 1), "mAP_75": slice(5, 6)}  # of the ten thresholds 0.5, 0.55, ..., 0.95
+AREAS = ("all", "small", "medium", "large")  # pycocotools' own, in its order
+# mmdet's name of a metric -> of which objects, and of which of the ten thresholds 0.5, 0.55, ..., 0.95.
+NAMES = {
+    "mAP": ("all", slice(None)),
+    "mAP_50": ("all", slice(0, 1)),
+    "mAP_75": ("all", slice(5, 6)),
+    "mAP_s": ("small", slice(None)),
+    "mAP_m": ("medium", slice(None)),
+    "mAP_l": ("large", slice(None)),
+}
 
 
 @dataclass(frozen=True)
 class _Category:
-    """One category's detections, the surest first.
+    """One category's detections, the surest first, measured by its objects of one range of areas.
 
     Attributes:
         images: Image of each detection.
         objects: Image of each object that counts.
         right: For each threshold, which detections found an object.
-        left_out: For each threshold, which of them matched a crowd and count as neither right nor wrong.
+        left_out: For each threshold, which of them matched a crowd or are of another area and count as neither right
+            nor wrong.
     """
 
     images: np.ndarray
@@ -64,24 +74,30 @@ class DetectionMatches:
             except (KeyError, TypeError) as error:
                 raise UserError(f"{annotations} is not in COCO's format: {error!r} is missing or wrong") from None
             self._categories = {
-                kind: _match(truth, path, kind, ids, self.images) for kind, path in sorted(results.items())
+                (kind, area): categories
+                for kind, path in sorted(results.items())
+                for area, categories in _match(truth, path, kind, ids, self.images).items()
             }
+            self._kinds = sorted(results)
         self._recalls = np.linspace(0.0, 1.0, 101)
 
     def metrics(self, weights: np.ndarray) -> dict[str, float]:
-        """Return AP, AP50 and AP75 as fractions, by mmdet's names, with each image counted so many times.
+        """Return AP, AP50, AP75 and AP by area as fractions, by mmdet's names, with each image counted so many times.
 
         Args:
             weights: ``(images,)``, in the order of ``images``.
         """
-        found = {}
-        for kind, categories in self._categories.items():
-            precision = [self._precision(one, weights) for one in categories]
-            there = [one for one in precision if one is not None]
-            for name, thresholds in NAMES.items():
-                values = [one[thresholds] for one in there]
-                found[f"coco/{kind}_{name}"] = float(np.mean(values)) if values else float("nan")
-        return found
+        precision = {
+            key: [found for one in categories if (found := self._precision(one, weights)) is not None]
+            for key, categories in self._categories.items()
+        }
+        return {
+            f"coco/{kind}_{name}": float(np.mean([one[thresholds] for one in precision[kind, area]]))
+            if precision[kind, area]
+            else float("nan")
+            for kind in self._kinds
+            for name, (area, thresholds) in NAMES.items()
+        }
 
     def _precision(self, one: _Category, weights: np.ndarray) -> np.ndarray | None:
         """Return the precision at each threshold and recall ``(10, 101)``, None where there is no object to be found.
@@ -110,30 +126,36 @@ class DetectionMatches:
         return precision
 
 
-def _match(truth: Any, path: Path, kind: str, categories: list[int], images: Sequence[int]) -> list[_Category]:
+def _match(
+    truth: Any, path: Path, kind: str, categories: list[int], images: Sequence[int]
+) -> dict[str, list[_Category]]:
     from pycocotools.cocoeval import COCOeval
 
     detections = _json(path)
     if not isinstance(detections, list):
         raise UserError(f"{path} is not a COCO results file: a list is expected")
-    if not detections:
-        # pycocotools cannot load an empty list; nothing was found, which is an AP of 0.
-        objects = [_objects(truth, category, images) for category in categories]
-        nothing = np.array([], dtype=np.int64)
-        return [_Category(nothing, one, (nothing,) * 10, (nothing,) * 10) for one in objects]
     if kind == "segm":
         # As mmdet: with a box in it, pycocotools would take its area for that of the mask.
         detections = [{key: value for key, value in one.items() if key != "bbox"} for one in detections]
     try:
-        evaluation = COCOeval(truth, truth.loadRes(detections), kind)
+        # pycocotools cannot load an empty list; nothing was found, which is an AP of 0.
+        evaluation = COCOeval(truth, truth.loadRes(detections) if detections else _nothing(), kind)
         evaluation.params.catIds, evaluation.params.imgIds = categories, list(images)
         evaluation.params.maxDets = [MOST_DETECTIONS]
-        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
         evaluation.evaluate()
     except (AssertionError, KeyError, TypeError, ValueError, IndexError) as error:
         raise UserError(f"{path} does not fit the annotations it is measured by: {error}") from None
-    by_category = np.array(evaluation.evalImgs, dtype=object).reshape(len(categories), len(images))
-    return [_category(row) for row in by_category]
+    found = np.array(evaluation.evalImgs, dtype=object).reshape(len(categories), len(AREAS), len(images))
+    return {area: [_category(row) for row in found[:, k]] for k, area in enumerate(AREAS)}
+
+
+def _nothing() -> Any:
+    from pycocotools.coco import COCO
+
+    empty = COCO()
+    empty.dataset = {"images": [], "annotations": [], "categories": []}
+    empty.createIndex()
+    return empty
 
 
 def _category(row: np.ndarray) -> _Category:
@@ -151,12 +173,6 @@ def _category(row: np.ndarray) -> _Category:
         tuple(np.flatnonzero(line) for line in matched & ~left_out),
         tuple(np.flatnonzero(line) for line in left_out),
     )
-
-
-def _objects(truth: Any, category: int, images: Sequence[int]) -> np.ndarray:
-    place = {image: k for k, image in enumerate(images)}
-    found = truth.loadAnns(truth.getAnnIds(catIds=[category], iscrowd=False))
-    return np.array([place[one["image_id"]] for one in found], dtype=np.int64)
 
 
 def _json(path: Path) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 
 from mixpro_bench.errors import UserError
 from mixpro_bench.leaderboard.diff import CONFIG_NAME, read_config
-from mixpro_bench.leaderboard.over_images.detection import DetectionMatches
+from mixpro_bench.leaderboard.over_images.detection import NAMES, DetectionMatches
 from mixpro_bench.leaderboard.over_images.segmentation import SegmentationCounts
 from mixpro_bench.leaderboard.record import Record
 
@@ -18,7 +18,7 @@ DEFAULT_NAME = "predictions"
 KINDS = ("bbox", "segm")
 # Metric by the evaluator's name -> how far predictions may be from the Record: it holds three digits of AP, and
 # percents with two behind the point that were summed up in single precision.
-TOLERANCE = {f"coco/{kind}_{name}": 0.00051 for kind in KINDS for name in ("mAP", "mAP_50", "mAP_75")}
+TOLERANCE = {f"coco/{kind}_{name}": 0.00051 for kind in KINDS for name in NAMES}
 TOLERANCE |= {"mIoU": 0.02, "mAcc": 0.02, "aAcc": 0.02}
 
 

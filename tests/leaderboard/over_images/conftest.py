@@ -22,34 +22,44 @@ def rle(box, size, generator):
     return {"size": found["size"], "counts": found["counts"].decode()}
 
 
-def make_detection(images=6, seed=0, size=40):
-    """Return a COCO data set and results of both kinds: objects, crowds, near misses, and noise; no scores alike."""
+def make_detection(images=6, seed=0, size=40, scales=(1,)):
+    """Return a COCO data set and results of both kinds: objects, crowds, near misses, and noise; no scores alike.
+
+    The images take the scales in turn: with 1 all objects are small to COCO, with 1, 5 and 12 they are of all sizes.
+    """
     generator = np.random.default_rng(seed)
+
+    def shown(image, box):
+        """A box and a mask in it, at the scale of its image."""
+        scale = scales[image % len(scales)]
+        box = [scale * int(one) for one in box]
+        return {"image_id": image * 10, "bbox": box, "segmentation": rle(box, size * scale, generator)}
+
     truth = {"images": [], "annotations": [], "categories": [{"id": k, "name": n} for k, n in ((3, "cat"), (7, "dog"))]}
     found = []
     for image in range(1, images + 1):
-        truth["images"].append({"id": image * 10, "width": size, "height": size, "file_name": f"{image}.jpg"})
+        side = size * scales[image % len(scales)]
+        truth["images"].append({"id": image * 10, "width": side, "height": side, "file_name": f"{image}.jpg"})
         for _ in range(generator.integers(0, 5)):
             w, h = generator.integers(5, 16, 2)
             box = [*map(int, generator.integers(0, size - 16, 2)), int(w), int(h)]
-            category, mask = int(generator.choice([3, 7])), rle(box, size, generator)
+            category, there = int(generator.choice([3, 7])), shown(image, box)
             truth["annotations"].append({
-                "id": len(truth["annotations"]) + 1, "image_id": image * 10, "category_id": category, "bbox": box,
-                "area": float(coco_mask.area(mask)), "segmentation": mask, "iscrowd": int(generator.random() < 0.15),
+                **there, "id": len(truth["annotations"]) + 1, "category_id": category,
+                "area": float(coco_mask.area(there["segmentation"])), "iscrowd": int(generator.random() < 0.15),
             })  # fmt: skip
             for _ in range(generator.integers(0, 4)):
                 moved = np.clip(
                     np.array(box) + generator.integers(-3, 4, 4), [0, 0, 3, 3], [size - 20, size - 20, 20, 20]
                 )
-                found.append((image * 10, category if generator.random() < 0.8 else 10 - category, moved))
+                found.append((image, category if generator.random() < 0.8 else 10 - category, moved))
         for _ in range(generator.integers(0, 3)):
-            found.append((image * 10, int(generator.choice([3, 7])), generator.integers([0, 0, 4, 4], 20)))
+            found.append((image, int(generator.choice([3, 7])), generator.integers([0, 0, 4, 4], 20)))
     scores = generator.permutation(len(found)) / (len(found) + 1) + 0.001
     results = [
-        {"image_id": image, "category_id": category, "bbox": [float(one) for one in box], "score": float(score),
-         "segmentation": rle(box, size, generator)}
+        {**shown(image, box), "category_id": category, "score": float(score)}
         for (image, category, box), score in zip(found, scores, strict=True)
-    ]  # fmt: skip
+    ]
     return truth, results
 
 

@@ -16,10 +16,11 @@ from mixpro_bench.errors import UserError
 from mixpro_bench.leaderboard.over_images.detection import DetectionMatches
 
 KINDS = ("bbox", "segm")
+SIZES = (1, 5, 12)  # objects of all three sizes
 
 
 def reference(truth, results, kind):
-    """AP, AP50 and AP75 by pycocotools."""
+    """AP, AP50, AP75 and AP of small, medium and large objects by pycocotools."""
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO()
         coco.dataset = copy.deepcopy(truth)
@@ -30,7 +31,7 @@ def reference(truth, results, kind):
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    return dict(zip(("mAP", "mAP_50", "mAP_75"), evaluation.stats[:3], strict=True))
+    return dict(zip(("mAP", "mAP_50", "mAP_75", "mAP_s", "mAP_m", "mAP_l"), evaluation.stats[:6], strict=True))
 
 
 def repeated(truth, results, weights):
@@ -53,29 +54,41 @@ def load(made, folder, truth, results, classes=None):
     return DetectionMatches(path, {kind: folder / f"predictions.{kind}.json" for kind in KINDS}, classes)
 
 
+def assert_agree(found, expected, kind):
+    for name, value in expected.items():
+        mine = found[f"coco/{kind}_{name}"]
+        # -1 is pycocotools' for a metric without an object.
+        assert np.isnan(mine) if value == -1 else mine == pytest.approx(value, abs=1e-12), name
+
+
+@pytest.mark.parametrize("scales", [(1,), SIZES])
 @pytest.mark.parametrize("seed", range(6))
-def test_all_images_have_the_ap_of_pycocotools(made, tmp_path, seed):
-    truth, results = made.detection(images=8, seed=seed)
+def test_all_images_have_the_ap_of_pycocotools(made, tmp_path, seed, scales):
+    truth, results = made.detection(images=8, seed=seed, scales=scales)
     matches = load(made, tmp_path, truth, results)
     found = matches.metrics(np.ones(8))
-    assert len(found) == 6
+    assert len(found) == 12
     for kind in KINDS:
-        for name, value in reference(truth, results, kind).items():
-            assert found[f"coco/{kind}_{name}"] == pytest.approx(value, abs=1e-12)
+        assert_agree(found, reference(truth, results, kind), kind)
     assert 0.01 < found["coco/bbox_mAP"] < 0.98
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_drawn_images_have_the_ap_of_data_that_holds_them_so_often(made, tmp_path, seed):
-    truth, results = made.detection(images=7, seed=seed)
+    truth, results = made.detection(images=7, seed=seed, scales=SIZES if seed % 2 else (1,))
     matches = load(made, tmp_path, truth, results)
     for weights in np.random.default_rng(seed).multinomial(7, [1 / 7] * 7, size=4):
         data, there = repeated(truth, results, weights)
         found = matches.metrics(weights.astype(float))
         for kind in KINDS:
-            for name, value in reference(data, there, kind).items():
-                mine = found[f"coco/{kind}_{name}"]
-                assert np.isnan(mine) if value == -1 else mine == pytest.approx(value, abs=1e-12)
+            assert_agree(found, reference(data, there, kind), kind)
+
+
+def test_scaled_objects_are_of_all_sizes(made, tmp_path):
+    truth, results = made.detection(images=8, seed=3, scales=SIZES)
+    found = load(made, tmp_path, truth, results).metrics(np.ones(8))
+    assert len({found[f"coco/bbox_mAP{area}"] for area in ("", "_s", "_m", "_l")}) == 4
+    assert all(found[f"coco/bbox_mAP_{area}"] > 0 for area in "sml")
 
 
 def test_only_named_categories_count(made, tmp_path):
@@ -88,7 +101,7 @@ def test_only_named_categories_count(made, tmp_path):
 
 
 def test_who_finds_nothing_has_no_ap(made, tmp_path):
-    truth, _ = made.detection()
+    truth, _ = made.detection(seed=3, scales=SIZES)
     found = load(made, tmp_path, truth, []).metrics(np.ones(6))
     assert set(found.values()) == {0.0}
 

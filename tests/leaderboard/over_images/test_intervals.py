@@ -48,7 +48,8 @@ def runs(made, make, tmp_path):
             (folder / "det/config.py").write_text(DET_CONFIG.format(file=str(path)))
             files = {kind: folder / f"det/predictions.{kind}.json" for kind in ("bbox", "segm")}
             found = DetectionMatches(path, files).metrics(np.ones(8))
-            metrics = {key: round(value, 3) for key, value in found.items()}
+            # As mmdet: -1 where there is no object of that size.
+            metrics = {key: -1.0 if np.isnan(value) else round(value, 3) for key, value in found.items()}
             write_record(make("det", method, seed, metrics=metrics), folder / "det/record.json")
 
             pairs = made.masks(images=6, seed=seed)
