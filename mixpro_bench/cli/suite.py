@@ -18,6 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--work-dir", required=True, help="folder of all runs; what is finished there is kept")
     parser.add_argument("--jobs", type=int, help="local: runs at once; the suite config's own number if not given")
     parser.add_argument(
+        "--gpus",
+        type=int,
+        metavar="N",
+        help="local: GPUs of each run, other ones for each run at once as far as there are; processes on the CPU where "
+        "there is none (default: 1)",
+    )
+    parser.add_argument(
         "--only", nargs="+", default=[], metavar="RUN", help="only these runs and what they need: det, 'det/mixpro/*'"
     )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be run, and about what it costs")
@@ -58,6 +65,8 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.executor == "slurm" and args.jobs is not None:
         raise UserError("--jobs is for --executor local: SLURM decides how many runs go on at once")
+    if args.executor == "slurm" and args.gpus is not None:
+        raise UserError("--gpus is for --executor local: say --slurm gpus=N")
     plan = build_plan(args.config, args.work_dir, args.only, dry=args.dry_run)
     executor = _executor(args, plan)
     if args.tflops <= 0:
@@ -69,7 +78,7 @@ def _executor(args: argparse.Namespace, plan: Plan) -> Executor:
     if args.executor == "local":
         from mixpro_bench.suite.execute import LocalExecutor
 
-        return LocalExecutor(plan.jobs if args.jobs is None else args.jobs)
+        return LocalExecutor(plan.jobs if args.jobs is None else args.jobs, 1 if args.gpus is None else args.gpus)
     from mixpro_bench.suite.slurm import SlurmExecutor
     from mixpro_bench.suite.slurm_options import read_options
 

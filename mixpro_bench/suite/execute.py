@@ -1,16 +1,17 @@
-"""The local executor: a few runs at once, each in a process and with a log of its own."""
+"""The local executor: a few runs at once, each with processes, GPUs and a log of its own."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mixpro_bench.errors import UserError
 from mixpro_bench.suite.outcome import Outcome, upstream_of
-from mixpro_bench.suite.process import RunProcess, cores, stop
+from mixpro_bench.suite.process import RunProcess, cores, gpus, stop, torchrun
 from mixpro_bench.suite.progress import Display
 from mixpro_bench.suite.run import Run, set_aside
 
@@ -23,17 +24,25 @@ class LocalExecutor:
     """Runs processes on this machine; see `Executor`.
 
     Args:
-        jobs: Processes at once.
+        jobs: Runs at once.
+        processes: Processes of each run, one per GPU; on the CPU where there is none.
+        devices: The GPUs, as ``CUDA_VISIBLE_DEVICES`` names them. Each run gets those that the fewest others use.
 
     Raises:
-        UserError: If that is less than one.
+        UserError: If a number is less than one, or there are fewer GPUs than a run asks for.
     """
 
     jobs: int = 1
+    processes: int = 1
+    devices: tuple[str, ...] = field(default_factory=gpus)
 
     def __post_init__(self) -> None:
         if self.jobs < 1:
             raise UserError(f"--jobs must be 1 or more, not {self.jobs}")
+        if self.processes < 1:
+            raise UserError(f"--gpus must be 1 or more, not {self.processes}")
+        if self.devices and self.processes > len(self.devices):
+            raise UserError(f"--gpus {self.processes}: this machine has {len(self.devices)}")
 
     def where(self, root: Path) -> dict[str, Any]:
         """Return nothing: runs on this machine are found by the files they write."""
@@ -76,8 +85,10 @@ class LocalExecutor:
                 moved = set_aside(run.work_dir, root)
                 display.note(f"{run.name}: config, data or upstream weights changed; the old run is in {moved}")
             run.begin(upstream)
-            command = run.command_line(str(checkpoint) if checkpoint else None, resume=state == "resume")
-            running.append(RunProcess(run, command, threads=max(1, cores() // self.jobs)))
+            words = run.command_line(str(checkpoint) if checkpoint else None, resume=state == "resume")
+            command = torchrun(words, self.processes)
+            threads = max(1, cores() // (self.jobs * self.processes))
+            running.append(RunProcess(run, command, threads=threads, devices=self._free(running)))
             display.start(run)
             return True
 
@@ -101,3 +112,9 @@ class LocalExecutor:
             stop(running, GRACE_SECONDS)
             raise
         return [outcomes[run.name] for run in runs]
+
+    def _free(self, running: Sequence[RunProcess]) -> list[str]:
+        """Return the GPUs of a further run: those that the fewest runs use, in their order."""
+        used = Counter(device for process in running for device in process.devices)
+        chosen = sorted(self.devices, key=lambda device: used[device])[: self.processes]
+        return sorted(chosen, key=self.devices.index)

@@ -30,6 +30,7 @@ class RunProcess:
         threads: Threads for each of its processes.
         log: Where the output goes instead.
         ignored: Signals that the processes do not see, because whoever started them deals with these.
+        devices: The GPUs that the processes see, as in ``CUDA_VISIBLE_DEVICES``; by default those that this one sees.
     """
 
     def __init__(
@@ -40,11 +41,15 @@ class RunProcess:
         threads: int,
         log: Path | None = None,
         ignored: Sequence[signal.Signals] = (),
+        devices: Sequence[str] = (),
     ) -> None:
         self.run = run
+        self.devices = tuple(devices)
         self.started = time.monotonic()
         self._log = open(log or run.log, "ab")  # noqa: SIM115 - open as long as the process
-        self._log.write(f"$ {shlex.join(command)}\n".encode())
+        visible = {"CUDA_VISIBLE_DEVICES": ",".join(devices)} if devices else {}
+        words = [*(f"{key}={value}" for key, value in visible.items()), shlex.join(command)]
+        self._log.write(f"$ {' '.join(words)}\n".encode())
         self._log.flush()
         count = str(threads)
         self._process = subprocess.Popen(
@@ -52,7 +57,13 @@ class RunProcess:
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "PYTHONUNBUFFERED": "1"},
+            env={
+                **os.environ,
+                **visible,
+                "OMP_NUM_THREADS": count,
+                "MKL_NUM_THREADS": count,
+                "PYTHONUNBUFFERED": "1",
+            },
             # A group of its own: Ctrl-C reaches the suite alone, which then ends its runs in order.
             start_new_session=True,
             preexec_fn=_before_start(ignored),
@@ -103,6 +114,30 @@ def stop(processes: Sequence[RunProcess], seconds: float) -> None:
         process.signal(signal.SIGKILL)
         process.wait(KILL_SECONDS)
         process._log.close()
+
+
+def torchrun(words: Sequence[str], processes: int, rendezvous: Sequence[str] = ()) -> list[str]:
+    """Return the command of a run that several processes do together.
+
+    Args:
+        words: The command of one process, beginning with the Python.
+        processes: Processes on this machine.
+        rendezvous: How several machines meet; empty for one.
+    """
+    if processes == 1 and not rendezvous:
+        return list(words)
+    # On one machine there may be several runs at once: any free port.
+    head = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}"]
+    return [*head, *(rendezvous or ["--standalone"]), *words[1:]]
+
+
+def gpus() -> tuple[str, ...]:
+    """Return the GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them."""
+    import torch
+
+    count = torch.cuda.device_count()
+    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return tuple(named[:count] if named else map(str, range(count)))
 
 
 def cores() -> int:

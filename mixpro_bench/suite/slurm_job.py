@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from submitit.core.utils import DelayedSubmission
 from submitit.slurm.slurm import SlurmJobEnvironment
 
 from mixpro_bench.suite.outcome import upstream_of
-from mixpro_bench.suite.process import RunProcess, cores, stop
+from mixpro_bench.suite.process import RunProcess, cores, stop, torchrun
 from mixpro_bench.suite.run import Run, set_aside
 
 
@@ -77,7 +76,7 @@ class RunJob:
         # The other nodes start at once: torchrun makes them wait for the first, and with --resume it is left to the
         # work dir whether there is anything to resume.
         words = self.run.command_line(str(checkpoint) if checkpoint else None, resume=True)
-        command = torchrun(words, self.processes, self.nodes, os.environ)
+        command = torchrun(words, self.processes, rendezvous(self.nodes, os.environ))
         log = None if first else self.root / "_slurm" / f"{os.environ['SLURM_JOB_ID']}_node{os.environ['SLURM_NODEID']}"
         threads = max(1, int(os.environ.get("SLURM_CPUS_PER_TASK") or cores()) // self.processes)
         usual = getattr(signal, f"SIG{SlurmJobEnvironment.USR_SIG}")
@@ -91,24 +90,17 @@ class RunJob:
             raise RunFailed(f"{self.run.name} failed: {reason}")
 
 
-def torchrun(words: Sequence[str], processes: int, nodes: int, environment: Mapping[str, str]) -> list[str]:
-    """Return the command of a run that several processes do together.
+def rendezvous(nodes: int, environment: Mapping[str, str]) -> list[str]:
+    """Return torchrun's arguments that bring several nodes together; empty for one.
 
     Args:
-        words: The command of one process, beginning with the Python.
-        processes: Processes on this node.
         nodes: Nodes.
         environment: SLURM's, which says which node this is and where the first one is.
     """
-    if processes * nodes == 1:
-        return list(words)
-    head = [sys.executable, "-m", "torch.distributed.run", f"--nnodes={nodes}", f"--nproc-per-node={processes}"]
-    if nodes > 1:
-        # The batch script, which called srun, is on the first node.
-        address = environment["SLURM_LAUNCH_NODE_IPADDR"]
-        port = 20000 + int(environment["SLURM_JOB_ID"]) % 20000
-        head += [f"--node-rank={environment['SLURM_NODEID']}", f"--master-addr={address}", f"--master-port={port}"]
-    else:
-        # Several jobs share a node: any free port.
-        head += ["--standalone"]
-    return head + list(words[1:])
+    if nodes == 1:
+        return []
+    # The batch script, which called srun, is on the first node.
+    address = environment["SLURM_LAUNCH_NODE_IPADDR"]
+    port = 20000 + int(environment["SLURM_JOB_ID"]) % 20000
+    first = [f"--nnodes={nodes}", f"--node-rank={environment['SLURM_NODEID']}"]
+    return [*first, f"--master-addr={address}", f"--master-port={port}"]

@@ -17,8 +17,10 @@ from rich.console import Console
 
 from mixpro_bench.errors import UserError
 from mixpro_bench.leaderboard import read_record
+from mixpro_bench.suite.execute import LocalExecutor
 from mixpro_bench.suite.main import dry_run, run_suite
 from mixpro_bench.suite.plan import Plan
+from mixpro_bench.suite.process import gpus
 from mixpro_bench.suite.run import Run, run_name
 
 TOY = Path(__file__).with_name("toy.py")
@@ -33,9 +35,9 @@ def toy(root: Path, task: str, method: str, *words: str, seed: int = 0, needs: b
     return Run(task, method, seed, work_dir, {"config": "c0", "data": "d0"} | facts, upstream, "a = 1\n", command)
 
 
-def perform(root: Path, *runs: Run, jobs: int = 2) -> tuple[int, str]:
+def perform(root: Path, *runs: Run, jobs: int = 2, executor: LocalExecutor | None = None) -> tuple[int, str]:
     out = io.StringIO()
-    code = run_suite(Plan("toy", runs, jobs), root, console=Console(file=out, width=120))
+    code = run_suite(Plan("toy", runs, jobs), root, executor=executor, console=Console(file=out, width=120))
     return code, out.getvalue()
 
 
@@ -136,6 +138,38 @@ def test_threads_are_shared_out(tmp_path):
     run = toy(tmp_path, "pretrain", "mixpro")
     perform(tmp_path, run, jobs=len(os.sched_getaffinity(0)))
     assert "threads 1\n" in run.log.read_text()
+
+
+def told(run: Run, word: str) -> set[str]:
+    """What the run's processes said of themselves."""
+    return {line.removeprefix(f"{word} ") for line in run.log.read_text().splitlines() if line.startswith(f"{word} ")}
+
+
+def test_runs_at_once_have_gpus_of_their_own(tmp_path):
+    runs = [toy(tmp_path, "pretrain", method, "--sleep", "1") for method in ("mixpro", "cutmix")]
+    runs += [toy(tmp_path, "det", method) for method in ("mixpro", "cutmix")]
+    code, out = perform(tmp_path, *runs, executor=LocalExecutor(2, 2, ("4", "5", "6", "7")))
+    assert code == 0, out
+    assert told(runs[0], "devices") == {"4,5"}
+    assert told(runs[1], "devices") == {"6,7"}
+    assert {*told(runs[2], "devices"), *told(runs[3], "devices")} <= {"4,5", "6,7"}
+    assert told(runs[0], "rank") == {"0 of 2", "1 of 2"}
+    assert runs[0].log.read_text().startswith("$ CUDA_VISIBLE_DEVICES=4,5 ")
+
+
+def test_more_runs_than_gpus_share_them_evenly(tmp_path):
+    runs = [toy(tmp_path, "pretrain", method, "--sleep", "1") for method in ("none", "mixpro", "cutmix")]
+    code, out = perform(tmp_path, *runs, executor=LocalExecutor(3, 1, ("a", "b")))
+    assert code == 0, out
+    assert [told(run, "devices") for run in runs] == [{"a"}, {"b"}, {"a"}]
+
+
+def test_the_gpus_that_a_suite_may_use(monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert gpus() == ("0", "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-7, 3")
+    assert gpus() == ("GPU-7", "3")
 
 
 def test_dry_run_touches_nothing(tmp_path):

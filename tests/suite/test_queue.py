@@ -9,10 +9,11 @@ import pytest
 
 from mixpro_bench.cli.main import main
 from mixpro_bench.errors import UserError
+from mixpro_bench.suite.process import torchrun
 from mixpro_bench.suite.queue import Job, facts_tag, job_name, jobs_of, parse_jobs, run_command, suite_tag
 from mixpro_bench.suite.run import Run
 from mixpro_bench.suite.slurm import SlurmExecutor
-from mixpro_bench.suite.slurm_job import torchrun
+from mixpro_bench.suite.slurm_job import rendezvous
 from mixpro_bench.suite.slurm_options import read_options
 
 
@@ -58,6 +59,7 @@ def test_what_a_command_complains_of(tmp_path, monkeypatch):
         (["--slurm", "gpus=8"], "--slurm is for --executor slurm"),
         (["--no-wait"], "--no-wait is for --executor slurm"),
         (["--executor", "slurm", "--jobs", "2"], "--jobs is for --executor local"),
+        (["--executor", "slurm", "--gpus", "2"], "--gpus is for --executor local: say --slurm gpus=N"),
     ],
 )
 def test_options_of_the_other_executor(tmp_path, capsys, words, sentence):
@@ -68,11 +70,12 @@ def test_options_of_the_other_executor(tmp_path, capsys, words, sentence):
 def test_the_command_of_several_processes():
     words = [sys.executable, "-m", "mixpro_bench", "pretrain", "c.py"]
     told = {"SLURM_JOB_ID": "70001", "SLURM_NODEID": "1", "SLURM_LAUNCH_NODE_IPADDR": "10.0.0.7"}
-    assert torchrun(words, 1, 1, told) == words
+    assert torchrun(words, 1, rendezvous(1, told)) == words
     head, tail = [sys.executable, "-m", "torch.distributed.run"], ["-m", "mixpro_bench", "pretrain", "c.py"]
-    assert torchrun(words, 8, 1, told) == [*head, "--nnodes=1", "--nproc-per-node=8", "--standalone", *tail]
-    several = ["--nnodes=2", "--nproc-per-node=4", "--node-rank=1", "--master-addr=10.0.0.7", "--master-port=30001"]
-    assert torchrun(words, 4, 2, told) == [*head, *several, *tail]
+    assert torchrun(words, 8, rendezvous(1, told)) == [*head, "--nproc-per-node=8", "--standalone", *tail]
+    several = ["--nnodes=2", "--node-rank=1", "--master-addr=10.0.0.7", "--master-port=30001"]
+    assert torchrun(words, 4, rendezvous(2, told)) == [*head, "--nproc-per-node=4", *several, *tail]
+    assert torchrun(words, 1, rendezvous(2, told)) == [*head, "--nproc-per-node=1", *several, *tail]
 
 
 def test_what_runs_on_this_machine_is_not_looked_for_in_a_queue():
@@ -81,3 +84,8 @@ def test_what_runs_on_this_machine_is_not_looked_for_in_a_queue():
     assert LocalExecutor(1).where(Path("x")) == {}
     with pytest.raises(UserError, match="--jobs must be 1 or more, not 0"):
         LocalExecutor(0)
+    with pytest.raises(UserError, match="--gpus must be 1 or more, not 0"):
+        LocalExecutor(1, 0)
+    with pytest.raises(UserError, match="--gpus 3: this machine has 2"):
+        LocalExecutor(1, 3, ("0", "1"))
+    assert LocalExecutor(1, 3, ()).processes == 3, "on the CPU"

@@ -26,6 +26,7 @@ args = parser.parse_args()
 
 start = time.time()
 print(f"toy {args.stage} threads {os.environ['OMP_NUM_THREADS']}", flush=True)
+print(f"devices {os.environ.get('CUDA_VISIBLE_DEVICES')}", flush=True)
 if "RANK" in os.environ:
     print(f"rank {os.environ['RANK']} of {os.environ['WORLD_SIZE']}", flush=True)
 progress = {"stage": "train", "iter": 1, "max_iters": 4, "eta_s": 3.0, "pid": os.getpid(), "updated": time.time()}
