@@ -32,6 +32,7 @@ from mixpro_bench.hooks.provenance import (
     load_audit,
     package_versions,
 )
+from mixpro_bench.labeling.network import teachers_of
 from mixpro_bench.leaderboard.record import RECORD_NAME, SCHEMA_VERSION, Record, record_from, write_record
 from mixpro_bench.protocols import deviations_of_run
 from mixpro_bench.registry import HOOKS
@@ -265,6 +266,7 @@ class RecordHook(Hook):
             "device": device_name(),
             "load_audit": audit_of(audit) if audit else None,
             "upstream_checkpoint": audit.get("checkpoint"),
+            "teachers": teachers_of(runner.model),
         }
 
 

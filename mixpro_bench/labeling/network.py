@@ -6,6 +6,7 @@ place before they are pooled.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -135,6 +136,15 @@ class Teacher:
         """Share the network: an averaged copy of the student needs no second teacher."""
         return self
 
+    def sha256(self) -> str:
+        """Return a hash of the weights, the same whatever file they came from."""
+        digest = hashlib.sha256()
+        for key, value in sorted(self.model.state_dict().items()):
+            content = value.detach().cpu().contiguous()
+            digest.update(f"{key} {content.dtype} {tuple(content.shape)}\n".encode())
+            digest.update(content.reshape(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
+
     @torch.no_grad()
     def scores(self, images: Tensor) -> Tensor:
         """Return the probability of each of the data's classes at each place.
@@ -175,6 +185,12 @@ class Teacher:
         scores = self.scores(images)
         index = labels[:, None, None, None].expand(-1, 1, *scores.shape[2:])
         return scores.gather(1, index)[:, 0]
+
+
+def teachers_of(model: nn.Module) -> dict[str, str]:
+    """Return the hash of each teacher that a model learns from, by its name."""
+    held = (getattr(module, "teacher", None) for module in model.modules())
+    return {teacher.name: teacher.sha256() for teacher in held if isinstance(teacher, Teacher)}
 
 
 def check_classes(classes: list[int] | tuple[int, ...], num_classes: int) -> tuple[int, ...]:

@@ -129,8 +129,7 @@ class TokenMixLabel(Labeler):
             raise UserError("TokenMixLabel with teacher needs no fallback: leave one of the two out")
         self.fallback = fallback
         self.axes = axes
-        # In a tuple: a teacher is no part of what is trained and stored.
-        self._teacher = () if teacher is None else (Teacher(**teacher),)
+        self.teacher = None if teacher is None else Teacher(**teacher)
         self.needs_aux = () if fallback or teacher else ("teacher",)
 
     def check(self, mixer: Mixer) -> None:
@@ -144,19 +143,20 @@ class TokenMixLabel(Labeler):
 
     def setup(self, dim: int, num_classes: int) -> None:
         """Refuse a teacher that tells of other classes; see `Labeler.setup`."""
-        for teacher in self._teacher:
-            told = len(teacher.classes or range(teacher.num_classes))
-            if told != num_classes:
-                raise UserError(
-                    f"TokenMixLabel teacher {teacher.name} tells of {told} classes, but the model has {num_classes}: "
-                    "give teacher.classes, the teacher's class index of each of them"
-                )
+        if self.teacher is None:
+            return
+        told = len(self.teacher.classes or range(self.teacher.num_classes))
+        if told != num_classes:
+            raise UserError(
+                f"TokenMixLabel teacher {self.teacher.name} tells of {told} classes, but the model has {num_classes}: "
+                "give teacher.classes, the teacher's class index of each of them"
+            )
 
     def prepare(self, images: Tensor, labels: Tensor, aux: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Return the maps of the images' own classes as ``teacher``; see `Labeler.prepare`."""
         rest = {name: value for name, value in aux.items() if not name.startswith("teacher")}
-        if self._teacher:
-            return {**rest, "teacher": self._teacher[0].own_class(images, labels)}
+        if self.teacher is not None:
+            return {**rest, "teacher": self.teacher.own_class(images, labels)}
         if "teacher_map" not in aux:
             return aux
         if self.patch_size is None:

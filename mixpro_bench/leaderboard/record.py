@@ -90,7 +90,11 @@ class LoadAudit(_Part):
 
 
 class Provenance(_Part):
-    """Where a result came from."""
+    """Where a result came from.
+
+    Attributes:
+        teachers: SHA-256 of the weights of each network that taught beside the training, by its name.
+    """
 
     commit: str | None = None
     dirty: bool = False
@@ -102,6 +106,7 @@ class Provenance(_Part):
     packages: dict[str, str] = Field(default_factory=dict)
     device: str | None = None
     load_audit: LoadAudit | None = None
+    teachers: dict[str, str] = Field(default_factory=dict)
 
 
 class Model(_Part):

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
@@ -185,6 +186,19 @@ def test_a_transfer_without_weights_is_from_scratch(tmp_path):
     train(tmp_path, bench=BENCH | {"task": "det"})
     record = read_record(tmp_path / "record.json")
     assert (record.method.name, record.pretrain_seed) == ("scratch", None)
+
+
+def test_a_record_names_the_network_that_taught(tmp_path):
+    from mixpro_bench.labeling.network import Teacher
+
+    path = tmp_path / "teacher.pth"
+    sizes = dict(img_size=32, patch_size=8, embed_dim=16, depth=1, num_heads=2)
+    torch.save(timm.create_model("vit_tiny_patch16_224", num_classes=5, **sizes).state_dict(), path)
+    runner = train(tmp_path / "run")
+    hook = next(hook for hook in runner.hooks if isinstance(hook, RecordHook))
+    assert hook.build(runner).provenance.teachers == {}
+    runner.model.teacher = Teacher("vit_tiny_patch16_224", str(path), **sizes)
+    assert hook.build(runner).provenance.teachers == {"vit_tiny_patch16_224": runner.model.teacher.sha256()}
 
 
 def test_a_resumed_run_reports_all_its_sessions(tmp_path):

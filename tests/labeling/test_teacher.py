@@ -14,7 +14,7 @@ from mixpro_bench.backbones.timm import TimmBackbone
 from mixpro_bench.compat.checkpoint import save_checkpoint
 from mixpro_bench.errors import UserError
 from mixpro_bench.labeling import TokenMixLabel
-from mixpro_bench.labeling.network import Teacher, dense_logits
+from mixpro_bench.labeling.network import Teacher, dense_logits, teachers_of
 from mixpro_bench.labeling.teacher import crop_map
 from mixpro_bench.mixing.policy import MixPolicy, Place
 from mixpro_bench.presets import policy_of
@@ -121,6 +121,17 @@ def test_stored_maps_are_cut_out_in_either_order_of_axes(swapped, axes):
     assert not torch.allclose(other.prepare(images_of(), torch.tensor([0, 1]), aux)["teacher"], prepared["teacher"])
 
 
+def test_a_teacher_is_told_by_its_weights(weights, tmp_path):
+    teacher = Teacher(NAME, weights, **SMALL)
+    state = torch.load(weights, weights_only=True)
+    copied, other = tmp_path / "copied.pth", tmp_path / "other.pth"
+    torch.save({"model": state}, copied)
+    state["pos_embed"][0, -1, -1] += 1e-3
+    torch.save(state, other)
+    assert Teacher(NAME, str(copied), **SMALL).sha256() == teacher.sha256()
+    assert Teacher(NAME, str(other), **SMALL).sha256() != teacher.sha256()
+
+
 @pytest.mark.parametrize("preset", ["tokenmix", "tokenmix-fixed"])
 def test_a_network_beside_teaches_and_is_no_part_of_the_model(weights, preset):
     torch.manual_seed(0)
@@ -131,8 +142,9 @@ def test_a_network_beside_teaches_and_is_no_part_of_the_model(weights, preset):
     assert not list(policy.parameters())
     assert not policy.state_dict()
     branch = policy.branches[0]
-    (teacher,) = branch.labeler._teacher
-    assert copy.deepcopy(branch.labeler)._teacher[0] is teacher
+    teacher = branch.labeler.teacher
+    assert copy.deepcopy(branch.labeler).teacher is teacher
+    assert teachers_of(policy) == {NAME: teacher.sha256()}
     before = copy.deepcopy(teacher.model.state_dict())
     aux = {"index": torch.arange(4)}
     losses, stats = supervised_losses(
