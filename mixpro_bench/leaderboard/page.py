@@ -20,7 +20,7 @@ from mixpro_bench.leaderboard.responses import responses_of
 from mixpro_bench.leaderboard.table import Table
 
 STATIC = Path(__file__).parent / "static"
-SCRIPTS = ("plots.js", "curves.js", "responses.js", "page.js")
+SCRIPTS = ("plots.js", "lines.js", "curves.js", "responses.js", "page.js")
 
 
 def to_html(tables: Sequence[Table], records: Iterable[Record]) -> str:

@@ -101,6 +101,29 @@ def test_seeds_are_thin_lines_and_many_are_a_span(drawn):
     assert float(found[2]) == pytest.approx(2.2, abs=0.01)
 
 
+def test_a_row_has_the_same_style_in_every_figure(drawn):
+    # MixPro alone has a progressive factor, and stays the second row.
+    for start, styles in (("pretrain: loss", ["line line0", "line line1"]), ("pretrain: progressive", ["line line1"])):
+        groups = f"[...{figure(start)}.querySelectorAll('g.line')].map((node) => node.getAttribute('class'))"
+        assert drawn.js(groups) == styles
+
+
+def test_more_rows_than_styles_share_none_of_a_figure(browser, chain, tmp_path):
+    records = []
+    for k in range(9):
+        for record in chain("none" if k == 0 else f"method {k}"):
+            known = record.stage == "pretrain" and (k in (0, 2) or k > 4)
+            record.series = {"loss": course(1.0, 2.0)} if known else {"lr": course(1.0, 0.5)}
+            records.append(record)
+    browser.open(write_html(build_tables(records, "none"), records, tmp_path))
+    browser.until("document.querySelectorAll('.course figure').length > 0")
+    groups = f"[...{figure('pretrain: loss')}.querySelectorAll('g.line')].map((node) => node.getAttribute('class'))"
+    styles = browser.js(groups)
+    assert styles[0] == "line line0"
+    assert sorted(styles) == [f"line line{k}" for k in range(6)]
+    assert browser.errors == []
+
+
 def test_a_gap_is_no_line(drawn):
     # Both ends of box AP are known, its middle is not: two dots.
     course = figure("det: box AP over")
