@@ -4,7 +4,7 @@
 const MOST_POINTS = 40;
 const TRANSFER = ["box_ap", "miou"];
 const COSTS = ["pretrain_gpu_hours", "pretrain_minutes"];
-const SIZE = { width: 420, height: 290, left: 52, right: 14, top: 12, bottom: 44 };
+const SIZE = { width: 420, height: 290, left: 60, right: 14, top: 12, bottom: 44 };
 
 function svg(tag, attributes, ...children) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
