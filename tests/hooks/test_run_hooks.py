@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from mixpro_bench import compat
 from mixpro_bench.errors import UserError
 from mixpro_bench.hooks import ProgressHook, RecordHook
 from mixpro_bench.hooks import provenance as provenance_module
-from mixpro_bench.hooks.provenance import LOAD_AUDIT_KEY, code_version
+from mixpro_bench.hooks.provenance import LOAD_AUDIT_KEY, code_version, device_name
 from mixpro_bench.leaderboard import read_record
 
 pytestmark = pytest.mark.mm
@@ -137,6 +138,13 @@ def train(
         runner.message_hub.update_info(LOAD_AUDIT_KEY, json.dumps(audit))
     runner.train()
     return runner
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the device is a GPU")
+def test_a_processor_is_named_with_its_instructions():
+    name = device_name()
+    assert re.fullmatch(r"cpu \(.+, .+, \d+ threads\)", name)
+    assert torch.backends.cpu.get_cpu_capability() in name
 
 
 def assert_images_trained(cost, images):
