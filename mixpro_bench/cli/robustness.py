@@ -49,10 +49,11 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from mixpro_bench.errors import UserError
+    from mixpro_bench.robustness.load import load_subject
     from mixpro_bench.robustness.part import MODULES, make_part, options_by_part
+    from mixpro_bench.robustness.processes import join_processes
     from mixpro_bench.robustness.report import Reporter
     from mixpro_bench.robustness.run import run_parts
-    from mixpro_bench.robustness.subject import join_processes, load_subject
 
     options = options_by_part(args.part_options)
     names = list(dict.fromkeys(args.parts or MODULES))

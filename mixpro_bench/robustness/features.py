@@ -15,7 +15,8 @@ from mixpro_bench.backbones.contract import Backbone
 from mixpro_bench.datasets.classification import ImageFolder
 from mixpro_bench.errors import UserError
 from mixpro_bench.files import write_bytes_atomic
-from mixpro_bench.robustness.subject import Advance, Subject, everybody
+from mixpro_bench.robustness.processes import everybody
+from mixpro_bench.robustness.subject import Advance, Subject
 
 
 @dataclass(frozen=True)

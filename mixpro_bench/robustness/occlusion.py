@@ -150,7 +150,7 @@ def reference_model(checkpoint: str, subject: Subject) -> Backbone:
         UserError: If there is no checkpoint or no card, or they do not fit together.
     """
     from mixpro_bench.registry import MODELS
-    from mixpro_bench.robustness.subject import load_classifier
+    from mixpro_bench.robustness.load import load_classifier
     from mixpro_bench.transfer.card import read_card
 
     card = read_card(checkpoint)

@@ -93,6 +93,6 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
 @pytest.fixture
 def subject(toy: Toy):
     """Return the toy, ready to be measured."""
-    from mixpro_bench.robustness.subject import load_subject
+    from mixpro_bench.robustness.load import load_subject
 
     return load_subject(toy.config, toy.checkpoint, device="cpu")

@@ -17,10 +17,11 @@ from mixpro_bench.rng import seed32
 from mixpro_bench.robustness.corrupt import corrupt
 from mixpro_bench.robustness.corrupted import Store
 from mixpro_bench.robustness.corruptions import Corruptions, corruption_error, mean_errors
+from mixpro_bench.robustness.load import load_subject
 from mixpro_bench.robustness.part import make_part
 from mixpro_bench.robustness.pictures import evenly
 from mixpro_bench.robustness.run import question_of, run_parts
-from mixpro_bench.robustness.subject import Subject, load_subject
+from mixpro_bench.robustness.subject import Subject
 
 pytest.importorskip("imagecorruptions")
 

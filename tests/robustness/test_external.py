@@ -13,9 +13,10 @@ from sklearn.metrics import roc_curve
 
 from mixpro_bench.errors import UserError
 from mixpro_bench.robustness.external import by_number, by_objectnet, by_synset, right_among, synsets, without_frame
+from mixpro_bench.robustness.load import load_subject
 from mixpro_bench.robustness.part import make_part
 from mixpro_bench.robustness.run import run_parts
-from mixpro_bench.robustness.subject import Subject, load_subject
+from mixpro_bench.robustness.subject import Subject
 from mixpro_bench.robustness.unknown import detection, sureness
 
 

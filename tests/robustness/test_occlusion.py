@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixpro_bench.errors import UserError
+from mixpro_bench.robustness.load import load_subject
 from mixpro_bench.robustness.occlusion import PERCENT, area_under, occlude, random_orders
 from mixpro_bench.robustness.part import make_part
 from mixpro_bench.robustness.shuffling import orders, shuffle
-from mixpro_bench.robustness.subject import Subject, load_subject
+from mixpro_bench.robustness.subject import Subject
 
 grids = st.sampled_from([1, 2, 4])
 

@@ -10,9 +10,10 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from mixpro_bench.errors import UserError
 from mixpro_bench.robustness.features import Features, check_filled, features_of, without_classifier
+from mixpro_bench.robustness.load import load_subject
 from mixpro_bench.robustness.part import make_part
 from mixpro_bench.robustness.probes import TEMPERATURE, choose, fit_swept, vote
-from mixpro_bench.robustness.subject import Subject, load_subject
+from mixpro_bench.robustness.subject import Subject
 
 
 def nothing(done: int, total: int) -> None:

@@ -13,9 +13,10 @@ from PIL import Image
 
 from mixpro_bench.errors import UserError
 from mixpro_bench.leaderboard.record import read_record
+from mixpro_bench.robustness.load import load_subject
 from mixpro_bench.robustness.part import MODULES, make_part
 from mixpro_bench.robustness.run import run_parts
-from mixpro_bench.robustness.subject import accuracy, load_subject
+from mixpro_bench.robustness.subject import accuracy
 
 ROOT = Path(__file__).parents[2]
 
