@@ -72,10 +72,10 @@ def prepare(args: argparse.Namespace) -> Config:
             ``optim_wrapper`` to run under ``--amp``, or a global batch that the processes do not divide.
     """
     from mixpro_bench.config import load_config
-    from mixpro_bench.processes import deal_out, process_count
+    from mixpro_bench.processes import deal_out, launcher_of, process_count
 
     cfg = load_config(args.config, args.cfg_options)
-    cfg.launcher = args.launcher or ("pytorch" if "LOCAL_RANK" in os.environ else "none")
+    cfg.launcher = launcher_of(args.launcher)
     if args.work_dir is not None:
         cfg.work_dir = str(args.work_dir)
     elif cfg.get("work_dir") is None:

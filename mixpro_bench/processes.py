@@ -17,6 +17,11 @@ _ALL = {"pytorch": "WORLD_SIZE", "none": "WORLD_SIZE", "slurm": "SLURM_NTASKS", 
 _HERE = {"pytorch": "LOCAL_WORLD_SIZE", "none": "LOCAL_WORLD_SIZE", "mpi": "OMPI_COMM_WORLD_LOCAL_SIZE"}
 
 
+def launcher_of(named: str | None, environment: Mapping[str, str] = os.environ) -> str:
+    """Return mmengine's name of what started this process: the one that was named, else torchrun's if it did it."""
+    return named or ("pytorch" if "LOCAL_RANK" in environment else "none")
+
+
 def process_count(launcher: str, environment: Mapping[str, str] = os.environ) -> int:
     """Return the number of processes of a run."""
     return int(environment.get(_ALL[launcher], "1"))

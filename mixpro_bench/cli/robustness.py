@@ -36,19 +36,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, metavar="N", help="processes that read pictures (default: the config's)")
     parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn, the same for every model")
     parser.add_argument("--device", help="default: cuda where there is one, else cpu")
-    parser.add_argument(
-        "--launcher", choices=("none", "pytorch", "slurm", "mpi"), default="none", help=argparse.SUPPRESS
-    )
+    parser.add_argument("--launcher", choices=("none", "pytorch", "slurm", "mpi"), help=argparse.SUPPRESS)
     parser.add_argument("--check", action="store_true", help="check what is asked for, then stop")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config")
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure the parts and print what they found; 0 when all are done."""
-    import os
     from pathlib import Path
 
     from mixpro_bench.errors import UserError
+    from mixpro_bench.processes import launcher_of
     from mixpro_bench.robustness.load import load_subject
     from mixpro_bench.robustness.part import MODULES, make_part, options_by_part
     from mixpro_bench.robustness.processes import join_processes
@@ -63,8 +61,7 @@ def run(args: argparse.Namespace) -> int:
     if options:
         raise UserError(f"--part-options names {sorted(options)[0]!r}, which is not among the parts {', '.join(names)}")
     work_dir = args.work_dir or Path(args.checkpoint).parent / "robustness"
-    launcher = args.launcher or ("pytorch" if "LOCAL_RANK" in os.environ else "none")
-    with join_processes(launcher):
+    with join_processes(launcher_of(args.launcher)):
         subject = load_subject(
             args.config,
             args.checkpoint,

@@ -116,9 +116,19 @@ def test_two_processes_find_what_one_does(toy, tmp_path):
     for gpus, name in (("1", "one"), ("2", "two")):
         done = script(toy, tmp_path / name, gpus, *words)
         assert done.returncode == 0, done.stderr[-2000:]
+    # As a suite starts them: nobody names the launcher.
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", "-m"]
+    command += ["mixpro_bench", "robustness", str(toy.config), str(toy.checkpoint), *words]
+    done = subprocess.run(
+        [*command, "--work-dir", str(tmp_path / "suite")], cwd=ROOT, capture_output=True, text=True, timeout=500
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
     for part in ("occlusion", "knn"):
-        one, two = (read_record(tmp_path / name / part / "record.json").metrics for name in ("one", "two"))
-        assert one == pytest.approx(two)
+        one, *others = (read_record(tmp_path / name / part / "record.json") for name in ("one", "two", "suite"))
+        assert one.cost.devices == 1
+        for other in others:
+            assert other.metrics == pytest.approx(one.metrics)
+            assert other.cost.devices == 2
 
 
 def test_the_script_names_what_is_wrong_on_its_last_line(toy, tmp_path):
