@@ -52,7 +52,8 @@ class MixPolicy(nn.Module):
         branches: Each ``dict(mixer=..., labeler=..., prob=...)``; probabilities sum to one.
         coin: ``"global"``: all processes take the same branch at a step. ``"rank"``: each its own, as the official
             codes do.
-        mix_group: Samples that share one lambda and one permutation; None is the whole per-process batch.
+        mix_group: Samples that share one lambda and one permutation; None is the whole per-process batch, so that what
+            is drawn depends on the number of processes.
 
     Raises:
         UserError: If probabilities or arguments are out of range, or a labeler refuses its mixer.
@@ -123,7 +124,10 @@ class MixPolicy(nn.Module):
         """
         size = self.mix_group or batch
         if batch % size:
-            raise UserError(f"policy.mix_group={size} does not divide the batch of {batch} samples per process")
+            raise UserError(
+                f"policy.mix_group={size} does not divide the batch of {batch} samples per process: take a "
+                "multiple of it, or another mixing group"
+            )
         for branch in self.branches:
             check_group(size, branch.mixer.pairs)
         return size

@@ -56,6 +56,7 @@ def _pretraining(
     sampler: dict[str, Any] | None = None,
     ema: bool = False,
     claims: bool = True,
+    mix_group: int = 128,
 ) -> Protocol:
     return Protocol(
         name,
@@ -73,6 +74,8 @@ def _pretraining(
             "val_dataloader.dataset.transform": {**_VAL, **(val or {})},
             # Not said here is 0.1, the presets' own.
             "model.policy.smoothing": None,
+            # Images that share lambda and partners: those of one process of the released codes.
+            "model.policy.mix_group": mix_group,
             "custom_hooks": [_MIX, _EMA] if ema else [_MIX],
             # What goes downstream is what the recipe reports.
             "bench.transfer_weights": "ema" if ema else None,
@@ -95,6 +98,7 @@ def _transmix(name: str, source: str, warmup: int, weight_decay: float) -> Proto
         train=dict(interpolation="random", re_prob=0.0),
         val=dict(crop_pct=0.9),
         ema=True,
+        mix_group=32,
     )
 
 
@@ -107,12 +111,20 @@ add(_pretraining("in1k-10e", _MIXPRO, _after_warmup(10, 1), count=10, claims=Fal
 
 _PER_STEP = _under_warmup(20, convert_to_iter_based=True)
 add(_pretraining("in1k-official-mixpro", "fistyee/MixPro config.py, main.py, README.md (DeiT-T, DeiT-S)", _PER_STEP))
-add(_pretraining("in1k-official-mixpro-b", "fistyee/MixPro main.py, README.md (DeiT-B)", _PER_STEP, batch=512))
+add(
+    _pretraining(
+        "in1k-official-mixpro-b", "fistyee/MixPro main.py, README.md (DeiT-B)", _PER_STEP, batch=512, mix_group=64
+    )
+)
 add(_transmix("in1k-official-transmix", f"{_TRANSMIX}deit_s_transmix.yaml", 20, 0.03))
 add(_transmix("in1k-official-transmix-b", f"{_TRANSMIX}deit_b_transmix.yaml", 5, 0.05))
 add(_pretraining("in1k-official-tl-align", "Euphoria16/TL-Align main_tla.py, samplers.py", _LATE, sampler=_THRICE))
 add(_pretraining("in1k-official-tokenmix", "Sense-X/TokenMix main.py, exp/deit_small/run.sh", _LATE, 310, ema=True))
-add(_pretraining("in1k-official-smmix", "ChenMnZ/SMMix main.py, README.md", _LATE, train=dict(re_prob=0.0)))
+add(
+    _pretraining(
+        "in1k-official-smmix", "ChenMnZ/SMMix main.py, README.md", _LATE, train=dict(re_prob=0.0), mix_group=256
+    )
+)
 
 # Without labels, so without a policy: MixMIM's own pretraining.
 _MIM_SCHEDULE = [

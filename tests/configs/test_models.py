@@ -104,7 +104,7 @@ def test_a_pretraining_takes_a_step(pretraining):
     cfg = loaded(pretraining.file)
     if "transform" in cfg.train_dataloader.dataset:
         build_transform(dict(cfg.train_dataloader.dataset.transform))
-    model = dict(cfg.model)
+    model = dict(cfg.model, policy=dict(cfg.model.policy, mix_group=None)) if "policy" in cfg.model else dict(cfg.model)
     if not pretraining.backbone.startswith("vit_"):
         model["backbone"] = reduced(pretraining.backbone, cfg, num_classes=7)
     side = cfg.train_dataloader.dataset.transform.input_size

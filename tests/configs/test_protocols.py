@@ -23,8 +23,12 @@ OFFICIAL = sorted({e.protocol for e in ENTRIES if e.protocol.startswith("in1k-of
 
 def test_configs_keep_to_their_protocols(entry):
     cfg = loaded(entry.file)
-    # At paper scale the batch is written for 8 processes; SMMix' own is the same made of 4 times 256.
-    assert deviations(cfg, 8 if protocol_of(cfg.bench).claims else None) == []
+    # At paper scale the batch is written for 8 processes, for 4 in SMMix' own recipe.
+    processes = 4 if entry.protocol == "in1k-official-smmix" else 8
+    assert deviations(cfg, processes if protocol_of(cfg.bench).claims else None) == []
+    # One process of the written batch draws what the protocol's mixing group draws.
+    if entry.protocol.startswith("in1k-") and "policy" in cfg.model:
+        assert cfg.model.policy.mix_group == cfg.train_dataloader.batch_size
     assert {key: cfg.bench[key] for key in ("task", "backbone", "protocol", "version")} == {
         key: getattr(entry, key) for key in ("task", "backbone", "protocol", "version")
     }
@@ -46,8 +50,9 @@ def test_an_official_recipe_is_no_other_and_has_its_control(protocol):
     method = next(e for e in ENTRIES if e.protocol == protocol and e.preset != "mixup-cutmix")
     control = next(e for e in ENTRIES if e.protocol == protocol and e.preset == "mixup-cutmix")
     assert method.backbone == control.backbone
-    recipe = recipe_hash(loaded(method.file), 8)
-    assert recipe == recipe_hash(loaded(control.file), 8)
+    processes = 4 if "smmix" in protocol else 8
+    recipe = recipe_hash(loaded(method.file), processes)
+    assert recipe == recipe_hash(loaded(control.file), processes)
     assert recipe != recipe_hash(loaded(IN1K / "deit/deit_tiny_p16_mixpro.py"), 8)
     pretending = copy.deepcopy(loaded(method.file).to_dict())
     pretending["bench"].update(protocol="in1k-300e", version=1)
@@ -71,6 +76,7 @@ def test_averages_go_downstream_where_the_recipe_keeps_them():
         ("param_scheduler", []),
         ("model.backbone.drop_path_rate", 0.2),
         ("model.policy.smoothing", 0.0),
+        ("model.policy.mix_group", 64),
         ("train_dataloader.dataset.transform.re_prob", 0.0),
         ("custom_hooks", [dict(type="mixpro_bench.MixProHook"), dict(type="EMAHook")]),
     ],
@@ -138,11 +144,12 @@ def test_the_page_says_what_the_protocols_say():
     aside = {"in1k-10e", "in1k-mim-600e"}  # told in sentences
     assert all(f"`{name}`" in "\n".join(lines) for name in aside)
     assert set(told) == {name for name, _ in PROTOCOLS if name.startswith("in1k-")} - aside
-    for name, (epochs, batch, warmup, schedule, decay, erasing, other) in told.items():
+    for name, (epochs, batch, group, warmup, schedule, decay, erasing, other) in told.items():
         fixes = PROTOCOLS[name, 1].fixes
         first = fixes["param_scheduler"][0]
         assert int(epochs) == fixes["train_cfg.max_epochs"]
         assert int(batch) == PROTOCOLS[name, 1].batch == fixes["auto_scale_lr"]["base_batch_size"]
+        assert int(group) == fixes["model.policy.mix_group"]
         assert int(warmup) == first.get("warmup", first.get("end"))
         assert ("by step" in schedule) == first.get("convert_to_iter_based", False)
         assert ("one late" in schedule) == bool(first.get("late"))

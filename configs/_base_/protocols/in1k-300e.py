@@ -1,7 +1,8 @@
 """Protocol in1k-300e, version 1: 300 epochs of ImageNet-1k at 224 px, everything but backbone and method.
 
 Global batch 1024, here 8 processes of 128; with another batch the learning rate scales linearly, and the rates at the
-start of the warm-up and at the end of the cosine with it (they are factors of it). The cosine begins after the warm-up.
+start of the warm-up and at the end of the cosine with it (they are factors of it). 128 images share lambda and partners
+however many processes there are, so 1, 2, 4 or 8 of them train alike. The cosine begins after the warm-up.
 No repeated augmentation, no averaged weights, no clipping, for any backbone. The last epoch is the one reported.
 Source: fistyee/MixPro, config.py and main.py; where that differs from DeiT (20 epochs of warm-up instead of 5).
 """
@@ -16,6 +17,7 @@ bench = dict(task="pretrain", method="none", preset="none", protocol="in1k-300e"
 default_scope = "mixpro_bench"
 
 train_dataloader = dict(batch_size=128)
+model = dict(policy=dict(mix_group=128))
 train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=300, val_interval=10)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")

@@ -8,4 +8,5 @@ _base_ = "in1k-official-mixpro.py"
 
 bench = dict(protocol="in1k-official-mixpro-b", version=1)
 train_dataloader = dict(batch_size=64)
+model = dict(policy=dict(mix_group=64))
 auto_scale_lr = dict(base_batch_size=512)

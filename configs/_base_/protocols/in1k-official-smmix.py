@@ -9,7 +9,8 @@ Source: ChenMnZ/SMMix, main.py, script/train.sh and README.md (4 processes of 25
 _base_ = "in1k-300e.py"
 
 bench = dict(protocol="in1k-official-smmix", version=1)
-train_dataloader = dict(dataset=dict(transform=dict(re_prob=0.0)))
+model = dict(policy=dict(mix_group=256))
+train_dataloader = dict(batch_size=256, dataset=dict(transform=dict(re_prob=0.0)))
 param_scheduler = [
     dict(
         type="mixpro_bench.CosineUnderWarmupLR",

@@ -11,6 +11,7 @@ has a global batch of 1024.
 _base_ = "in1k-300e.py"
 
 bench = dict(protocol="in1k-official-transmix", version=1, transfer_weights="ema")
+model = dict(policy=dict(mix_group=32))
 train_dataloader = dict(batch_size=32, dataset=dict(transform=dict(interpolation="random", re_prob=0.0)))
 val_dataloader = dict(dataset=dict(transform=dict(crop_pct=0.9)))
 test_dataloader = val_dataloader
